@@ -1,0 +1,58 @@
+/* Every bound, and how they relate. Each has a counter for when it is hit, named beside it. */
+#ifndef HOLDFAST_SHARED_LIMITS_H
+#define HOLDFAST_SHARED_LIMITS_H
+
+/* Wire */
+#define DATAGRAM_SIZE_MAX 2048 /* octets of one client datagram; longer: dropped, "oversized" */
+#define FRAME_SIZE_MAX 65000   /* octets of one lb-worker frame */
+#define FRAME_SIZE_DEFAULT 1372 /* link MTU 1400 less IPv4 and UDP headers */
+#define FRAME_PEERS_MAX 64     /* boots that a frame opener remembers */
+
+/* Connection IDs */
+#define CID_LENGTH_MIN 6
+#define CID_LENGTH_DEFAULT 8
+#define CID_LENGTH_MAX 20
+#define CID_CONFIGS_MAX 7
+#define CID_NONCE_LENGTH_MIN 4 /* draft-ietf-quic-load-balancers, section 3 */
+/* Our own configs: 2 octets of worker id, 1 where a CID of 6 octets leaves no more. */
+#define CID_WORKER_ID_LENGTH(cid_length) ((cid_length) > CID_LENGTH_MIN ? 2 : 1)
+
+/* I/O */
+#define IO_BATCH_MAX 256     /* datagrams handed over at once */
+#define IO_SOCKETS_MAX 64    /* sockets and watched descriptors of one loop */
+
+/* lb */
+#define LISTENERS_MAX 16
+#define WORKERS_MAX 256
+#define LB_THREADS_MAX 16
+#define FLOWS_MAX_DEFAULT 262144     /* per thread; full: the oldest goes, counted */
+#define FLOW_IDLE_MS 300000
+#define ADMISSION_PREFIXES_MAX 65536 /* per thread */
+#define ADMISSION_RATE_DEFAULT 500   /* ClientHello datagrams per second and prefix */
+#define ADMISSION_BURST_DEFAULT 1000
+#define PING_INTERVAL_MS 100
+#define PINGS_MISSED_MAX 3
+
+/* DTLS */
+#define IDENTITY_LENGTH_MAX 128 /* octets: RFC 4279 section 5.3 */
+#define PSK_LENGTH_MAX 64
+#define SEQUENCE_LEASE 4096         /* numbers of one lease */
+#define SEQUENCE_HANDSHAKE_RESERVED 64 /* epoch 1 numbers that belong to the handshake's object */
+#define HANDSHAKES_MAX_DEFAULT 4096
+#define HANDSHAKE_LIFETIME_MS 30000
+#define HANDSHAKE_HELD_MAX 4 /* datagrams held while a PSK is looked up */
+#define AMPLIFICATION_FACTOR 3 /* octets out per octet in to an address that has not answered */
+
+/* CoAP */
+#define COAP_MESSAGE_SIZE_MAX 1280
+#define COAP_EXCHANGE_LIFETIME_MS 247000 /* RFC 7252 section 4.8.2 */
+#define COAP_EXCHANGES_MAX 65536         /* remembered (message id, reply) pairs of one worker */
+#define COAP_EXCHANGES_PER_PEER_MAX 16
+#define ECHO_REPLY_MAX 1024
+
+_Static_assert(CID_LENGTH_MIN >= 1 + CID_WORKER_ID_LENGTH(CID_LENGTH_MIN) + CID_NONCE_LENGTH_MIN,
+               "a CID holds an id and a nonce");
+_Static_assert(SEQUENCE_HANDSHAKE_RESERVED < SEQUENCE_LEASE, "the first lease starts above");
+_Static_assert(COAP_MESSAGE_SIZE_MAX + 128 <= DATAGRAM_SIZE_MAX, "a message fits its record");
+
+#endif

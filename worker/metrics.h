@@ -1,0 +1,87 @@
+/* What a worker counts. One table, from which the enum and the rows come. */
+#ifndef HOLDFAST_WORKER_METRICS_H
+#define HOLDFAST_WORKER_METRICS_H
+
+#include "shared/metrics.h"
+
+/* X(ENUM, name, label or NULL, help, kind) */
+#define WORKER_METRICS(X)                                                                          \
+    X(HANDSHAKES_OK, "holdfast_handshakes_total", "result=\"ok\"", "DTLS handshakes by result",    \
+      METRIC_COUNTER)                                                                              \
+    X(HANDSHAKES_FAILED, "holdfast_handshakes_total", "result=\"failed\"", NULL, METRIC_COUNTER)   \
+    X(HANDSHAKES_TIMED_OUT, "holdfast_handshakes_total", "result=\"timeout\"", NULL,               \
+      METRIC_COUNTER)                                                                              \
+    X(HANDSHAKES_REFUSED, "holdfast_handshakes_total", "result=\"refused\"", NULL, METRIC_COUNTER) \
+    X(COOKIES_SENT, "holdfast_cookies_sent_total", NULL, "HelloVerifyRequests sent",               \
+      METRIC_COUNTER)                                                                              \
+    X(HANDSHAKES_OPEN, "holdfast_handshakes_open", NULL, "Handshakes in progress", METRIC_GAUGE)   \
+    X(SESSIONS, "holdfast_sessions", NULL, "Established DTLS sessions in memory", METRIC_GAUGE)    \
+    X(SESSIONS_ADOPTED, "holdfast_sessions_adopted_total", NULL,                                   \
+      "Sessions taken over from another worker", METRIC_COUNTER)                                   \
+    X(ADDRESS_CHANGES, "holdfast_address_changes_total", NULL,                                     \
+      "Sessions whose peer moved to a new address", METRIC_COUNTER)                                \
+    X(RECORDS_RECEIVED, "holdfast_records_total", "direction=\"in\"", "Protected DTLS records",    \
+      METRIC_COUNTER)                                                                              \
+    X(RECORDS_SENT, "holdfast_records_total", "direction=\"out\"", NULL, METRIC_COUNTER)           \
+    X(DROPPED_MALFORMED, "holdfast_records_dropped_total", "reason=\"malformed\"",                 \
+      "Records that had no effect, by reason", METRIC_COUNTER)                                     \
+    X(DROPPED_VERSION, "holdfast_records_dropped_total", "reason=\"version\"", NULL,               \
+      METRIC_COUNTER)                                                                              \
+    X(DROPPED_OVERSIZED, "holdfast_records_dropped_total", "reason=\"oversized\"", NULL,           \
+      METRIC_COUNTER)                                                                              \
+    X(DROPPED_CID_CONFIG, "holdfast_records_dropped_total", "reason=\"cid_config\"", NULL,         \
+      METRIC_COUNTER)                                                                              \
+    X(DROPPED_CID_LENGTH, "holdfast_records_dropped_total", "reason=\"cid_length\"", NULL,         \
+      METRIC_COUNTER)                                                                              \
+    X(DROPPED_NO_SESSION, "holdfast_records_dropped_total", "reason=\"no_session\"", NULL,         \
+      METRIC_COUNTER)                                                                              \
+    X(DROPPED_EPOCH, "holdfast_records_dropped_total", "reason=\"epoch\"", NULL, METRIC_COUNTER)   \
+    X(DROPPED_BAD_TAG, "holdfast_records_dropped_total", "reason=\"bad_tag\"", NULL,               \
+      METRIC_COUNTER)                                                                              \
+    X(DROPPED_REPLAYED, "holdfast_records_dropped_total", "reason=\"replayed\"", NULL,             \
+      METRIC_COUNTER)                                                                              \
+    X(DROPPED_ANCIENT, "holdfast_records_dropped_total", "reason=\"ancient\"", NULL,               \
+      METRIC_COUNTER)                                                                              \
+    X(DROPPED_CONTENT_TYPE, "holdfast_records_dropped_total", "reason=\"content_type\"", NULL,     \
+      METRIC_COUNTER)                                                                              \
+    X(DROPPED_RENEGOTIATION, "holdfast_records_dropped_total", "reason=\"renegotiation\"", NULL,   \
+      METRIC_COUNTER)                                                                              \
+    X(DROPPED_NO_CREDIT, "holdfast_records_dropped_total", "reason=\"path_unproven\"", NULL,       \
+      METRIC_COUNTER)                                                                              \
+    X(DROPPED_NO_LEASE, "holdfast_records_dropped_total", "reason=\"no_lease\"", NULL,             \
+      METRIC_COUNTER)                                                                              \
+    X(FRAMES_MALFORMED, "holdfast_frames_dropped_total", "reason=\"malformed\"",                   \
+      "Frames from load balancers that had no effect, by reason", METRIC_COUNTER)                  \
+    X(FRAMES_VERSION, "holdfast_frames_dropped_total", "reason=\"version\"", NULL, METRIC_COUNTER) \
+    X(FRAMES_BAD_TAG, "holdfast_frames_dropped_total", "reason=\"bad_tag\"", NULL, METRIC_COUNTER) \
+    X(FRAMES_REPLAYED, "holdfast_frames_dropped_total", "reason=\"replayed\"", NULL,               \
+      METRIC_COUNTER)                                                                              \
+    X(FRAMES_OLD_BOOT, "holdfast_frames_dropped_total", "reason=\"old_boot\"", NULL,               \
+      METRIC_COUNTER)                                                                              \
+    X(FRAMES_NOT_FOR_US, "holdfast_frames_dropped_total", "reason=\"not_for_us\"", NULL,           \
+      METRIC_COUNTER)                                                                              \
+    X(COAP_REQUESTS, "holdfast_coap_requests_total", NULL, "CoAP requests served",                 \
+      METRIC_COUNTER)                                                                              \
+    X(COAP_DUPLICATES, "holdfast_coap_duplicates_total", NULL,                                     \
+      "CoAP messages that had been received before", METRIC_COUNTER)                               \
+    X(COAP_EXCHANGES_EVICTED, "holdfast_coap_exchanges_evicted_total", NULL,                       \
+      "Remembered exchanges forgotten early for want of room", METRIC_COUNTER)                     \
+    X(COAP_DROPPED_VERSION, "holdfast_coap_dropped_total", "reason=\"version\"",                   \
+      "CoAP messages that had no effect, by reason", METRIC_COUNTER)                               \
+    X(COAP_DROPPED_TOKEN, "holdfast_coap_dropped_total", "reason=\"token_length\"", NULL,          \
+      METRIC_COUNTER)                                                                              \
+    X(COAP_DROPPED_MALFORMED, "holdfast_coap_dropped_total", "reason=\"malformed\"", NULL,         \
+      METRIC_COUNTER)                                                                              \
+    X(COAP_DROPPED_UNEXPECTED, "holdfast_coap_dropped_total", "reason=\"unexpected\"", NULL,       \
+      METRIC_COUNTER)
+
+enum worker_metric {
+#define WORKER_METRIC_ENUM(id, name, label, help, kind) WORKER_##id,
+    WORKER_METRICS(WORKER_METRIC_ENUM)
+#undef WORKER_METRIC_ENUM
+        WORKER_METRICS_COUNT
+};
+
+extern const struct metric worker_metrics[WORKER_METRICS_COUNT];
+
+#endif
