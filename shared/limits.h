@@ -50,6 +50,10 @@
 #define COAP_EXCHANGES_PER_PEER_MAX 16
 #define ECHO_REPLY_MAX 1024
 
+/* Options */
+#define OPTIONS_MAX 64       /* rows of one table */
+#define CONFIG_LINE_MAX 4096 /* octets of one line of a --config or --psk-file */
+
 _Static_assert(CID_LENGTH_MIN >= 1 + CID_WORKER_ID_LENGTH(CID_LENGTH_MIN) + CID_NONCE_LENGTH_MIN,
                "a CID holds an id and a nonce");
 _Static_assert(SEQUENCE_HANDSHAKE_RESERVED < SEQUENCE_LEASE, "the first lease starts above");

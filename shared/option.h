@@ -5,13 +5,13 @@
 #ifndef HOLDFAST_SHARED_OPTION_H
 #define HOLDFAST_SHARED_OPTION_H
 
+#include "shared/address.h"
+#include "shared/status.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-
-#include "shared/address.h"
-#include "shared/status.h"
 
 enum option_kind {
     OPTION_FLAG,    /* bool *; in environment and file: yes/no, true/false, 1/0 */
