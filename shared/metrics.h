@@ -4,11 +4,11 @@
 #ifndef HOLDFAST_SHARED_METRICS_H
 #define HOLDFAST_SHARED_METRICS_H
 
-#include <stddef.h>
-#include <stdint.h>
-
 #include "shared/limits.h"
 #include "shared/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
 
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
 
@@ -50,11 +50,13 @@ struct text {
     _Bool failed;
 };
 void text_add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_append(struct text *text, const void *bytes, size_t length);
 void metrics_write(const struct metrics *metrics, struct text *text);
 
 /* Adds up the same series of several such texts (what `holdfast up` shows for its children);
- * families and series keep the order in which they first appear. STATUS_MALFORMED for a text that is
- * not in the format. */
+ * families and series keep the order in which they first appear. Gauges are added up too, so only
+ * those belong in such texts whose sum means something. Timestamps are dropped. STATUS_MALFORMED
+ * for a text that is not in the format; `merged` is left alone then. */
 MUST_USE enum status metrics_merge(const char *const *texts, size_t count, struct text *merged);
 
 #endif
