@@ -6,9 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shared/limits.h"
 #include "shared/status.h"
 
 #define CLUSTER_KEY_SIZE 32
+#define KEY_LENGTH_MAX 32   /* octets of a derived key */
+#define KEY_CONTEXT_MAX 128 /* octets; the longest is an identity */
+
+_Static_assert(KEY_CONTEXT_MAX >= IDENTITY_LENGTH_MAX, "an identity is a context");
 
 struct cluster_key {
     uint8_t bytes[CLUSTER_KEY_SIZE];
@@ -23,12 +28,13 @@ enum key_use {
     KEY_HASH_SEED,   /* 16 octets, no context: rendezvous hashing, the same on each lb */
 };
 
-/* out_length at most 32. STATUS_CRYPTO is the library's refusal. */
+/* HKDF: no salt, info is label ‖ 0 ‖ context. STATUS_TOO_LONG: past KEY_LENGTH_MAX or
+ * KEY_CONTEXT_MAX. STATUS_CRYPTO is the library's refusal. */
 MUST_USE enum status keys_derive(const struct cluster_key *key, enum key_use use,
                                  const void *context, size_t context_length, uint8_t *out,
                                  size_t out_length);
 
-/* One line of 64 hex digits. STATUS_SYSTEM: cannot be read, errno says why; STATUS_MALFORMED. */
+/* One line of 64 hex digits, with or without its end. STATUS_SYSTEM: cannot be read, errno says why; STATUS_MALFORMED. */
 MUST_USE enum status keys_read_file(struct cluster_key *key, const char *path);
 
 /* length octets from the system's generator. */
