@@ -51,8 +51,8 @@ struct record {
 
 /* Takes the next record off the cursor. STATUS_MALFORMED: the datagram's rest is unusable
  * (truncated, a length past its end, an unknown content type); STATUS_UNSUPPORTED: a version that
- * is neither DTLS 1.0 nor 1.2 in a 1.2 header. The cursor stands behind the record after
- * STATUS_OK only. */
+ * is neither DTLS 1.0 nor 1.2 in a 1.2 header, or not 1.2 where there is a CID. The cursor stands
+ * behind the record after STATUS_OK only. */
 MUST_USE enum status record_next(struct cursor *datagram, size_t cid_length,
                                  struct record *record);
 
