@@ -44,8 +44,12 @@ struct boot_id {
 MUST_USE enum status boot_id_new(struct boot_id *boot, uint64_t unix_ms);
 int boot_id_compare(const struct boot_id *a, const struct boot_id *b);
 
+/* An entry's listener. A worker sends it back as it came. */
+#define FRAME_LISTENER_INDEX 0x7f
+#define FRAME_LISTENER_COAP 0x80 /* plain CoAP; without it: DTLS */
+
 struct frame_entry {
-    uint8_t listener;       /* index of the lb's listener */
+    uint8_t listener;       /* index of the lb's listener, and what it is: FRAME_LISTENER_* */
     uint8_t flags;          /* reserved, sent as 0, ignored on receipt */
     struct address address; /* the client's */
     const uint8_t *datagram;
