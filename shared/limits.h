@@ -6,7 +6,7 @@
 #define DATAGRAM_SIZE_MAX 2048 /* octets of one client datagram; longer: dropped, "oversized" */
 #define FRAME_SIZE_MAX 65000   /* octets of one lb-worker frame */
 #define FRAME_SIZE_DEFAULT 1372 /* link MTU 1400 less IPv4 and UDP headers */
-#define FRAME_PEERS_MAX 64     /* boots that a frame opener remembers */
+#define FRAME_PEERS_MAX 512    /* boots that a frame opener remembers */
 
 /* Connection IDs */
 #define CID_LENGTH_MIN 6
@@ -56,6 +56,7 @@
 
 _Static_assert(CID_LENGTH_MIN >= 1 + CID_WORKER_ID_LENGTH(CID_LENGTH_MIN) + CID_NONCE_LENGTH_MIN,
                "a CID holds an id and a nonce");
+_Static_assert(FRAME_PEERS_MAX >= WORKERS_MAX, "an lb remembers each worker's boot");
 _Static_assert(SEQUENCE_HANDSHAKE_RESERVED < SEQUENCE_LEASE, "the first lease starts above");
 _Static_assert(COAP_MESSAGE_SIZE_MAX + 128 <= DATAGRAM_SIZE_MAX, "a message fits its record");
 
