@@ -37,6 +37,7 @@ endfunction()
 
 find_package(PkgConfig REQUIRED)
 package(microhttpd libmicrohttpd)
+package(curl libcurl)
 package(jansson jansson)
 package(cbor libcbor)
 package(lmdb lmdb)

@@ -35,7 +35,7 @@ die() {
 packages=(
     build-essential cmake ninja-build pkg-config autoconf automake libtool bzip2
     ca-certificates curl
-    libssl-dev libmicrohttpd-dev libjansson-dev libcbor-dev liblmdb-dev
+    libssl-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libcbor-dev liblmdb-dev
 )
 test_packages=(
     libcriterion-dev redis-server nftables conntrack iproute2 procps
