@@ -51,15 +51,15 @@ void log_line(enum log_level level, const char *module, const char *message, con
         return;
 
     int saved_errno = errno;
-    char line[LINE_SIZE + 1]; /* the NUL is not written */
+    char line[LINE_SIZE + 1];          /* the NUL is not written */
     const size_t room = LINE_SIZE - 1; /* the line feed keeps its place */
     size_t length = printed(snprintf(line, room + 1, "%s %s %s%s", level_names[level], module,
                                      message, fields[0] ? " " : ""),
                             room + 1);
     va_list arguments;
     va_start(arguments, fields);
-    length += printed(vsnprintf(line + length, room + 1 - length, fields, arguments),
-                      room + 1 - length);
+    length +=
+        printed(vsnprintf(line + length, room + 1 - length, fields, arguments), room + 1 - length);
     va_end(arguments);
 
     /* Whatever a caller forgot to quote, an event stays one line and harmless on a terminal. */
