@@ -54,6 +54,12 @@
 #define OPTIONS_MAX 64       /* rows of one table */
 #define CONFIG_LINE_MAX 4096 /* octets of one line of a --config or --psk-file */
 
+/* HTTP: beyond these the library refuses or closes the connection */
+#define HTTP_CONNECTIONS_MAX 64
+#define HTTP_CONNECTION_MEMORY_MAX 32768 /* octets of request and headers */
+#define HTTP_IDLE_MS 10000
+#define HTTP_BODY_MAX 4194304 /* octets of an answer that http_get takes */
+
 _Static_assert(CID_LENGTH_MIN >= 1 + CID_WORKER_ID_LENGTH(CID_LENGTH_MIN) + CID_NONCE_LENGTH_MIN,
                "a CID holds an id and a nonce");
 _Static_assert(FRAME_PEERS_MAX >= WORKERS_MAX, "an lb remembers each worker's boot");
