@@ -47,7 +47,10 @@
 #define COAP_MESSAGE_SIZE_MAX 1280
 #define COAP_EXCHANGE_LIFETIME_MS 247000 /* RFC 7252 section 4.8.2 */
 #define COAP_EXCHANGES_MAX 65536         /* remembered (message id, reply) pairs of one worker */
-#define COAP_EXCHANGES_PER_PEER_MAX 16
+#define COAP_EXCHANGES_PER_PEER_MAX 16   /* full: the oldest goes, "exchanges evicted" */
+#define COAP_EXCHANGES_PLAIN_SHARE 4     /* one in so many is for plain CoAP, the rest for DTLS */
+#define COAP_OPTIONS_MAX 32              /* options of one message; more: dropped, "malformed" */
+#define COAP_PLAIN_OVERHEAD 28 /* octets of IPv4 and UDP headers, which amplification counts too */
 #define ECHO_REPLY_MAX 1024
 
 /* Options */

@@ -72,6 +72,8 @@
       METRIC_COUNTER)                                                                              \
     X(COAP_DROPPED_MALFORMED, "holdfast_coap_dropped_total", "reason=\"malformed\"", NULL,         \
       METRIC_COUNTER)                                                                              \
+    X(COAP_DROPPED_OPTION, "holdfast_coap_dropped_total", "reason=\"critical_option\"", NULL,       \
+      METRIC_COUNTER)                                                                              \
     X(COAP_DROPPED_UNEXPECTED, "holdfast_coap_dropped_total", "reason=\"unexpected\"", NULL,       \
       METRIC_COUNTER)
 
