@@ -1,0 +1,127 @@
+/* One CoAP message (RFC 7252 section 3): parsing into a view over the datagram, and building. No
+ * allocation, nothing copied. */
+#ifndef HOLDFAST_WORKER_MESSAGE_H
+#define HOLDFAST_WORKER_MESSAGE_H
+
+#include "shared/cursor.h"
+#include "shared/limits.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MESSAGE_VERSION          1
+#define MESSAGE_HEADER_SIZE      4
+#define MESSAGE_TOKEN_LENGTH_MAX 8
+
+enum message_type { /* RFC 7252 section 3, field T */
+                    MESSAGE_CON = 0,
+                    MESSAGE_NON = 1,
+                    MESSAGE_ACK = 2,
+                    MESSAGE_RST = 3,
+};
+
+/* A code is class ‖ detail, 3 and 5 bits: c.dd. */
+#define MESSAGE_CODE(class, detail) ((uint8_t)((class) << 5 | (detail)))
+#define MESSAGE_CODE_CLASS(code)    ((code) >> 5)
+#define MESSAGE_CODE_DETAIL(code)   ((code)&0x1f)
+
+enum message_code { /* RFC 7252 section 12.1, RFC 8132 section 6 */
+                    CODE_EMPTY = MESSAGE_CODE(0, 0),
+                    CODE_GET = MESSAGE_CODE(0, 1),
+                    CODE_POST = MESSAGE_CODE(0, 2),
+                    CODE_PUT = MESSAGE_CODE(0, 3),
+                    CODE_DELETE = MESSAGE_CODE(0, 4),
+                    CODE_FETCH = MESSAGE_CODE(0, 5),
+                    CODE_CHANGED = MESSAGE_CODE(2, 4),
+                    CODE_CONTENT = MESSAGE_CODE(2, 5),
+                    CODE_BAD_REQUEST = MESSAGE_CODE(4, 0),
+                    CODE_UNAUTHORIZED = MESSAGE_CODE(4, 1),
+                    CODE_BAD_OPTION = MESSAGE_CODE(4, 2),
+                    CODE_NOT_FOUND = MESSAGE_CODE(4, 4),
+                    CODE_METHOD_NOT_ALLOWED = MESSAGE_CODE(4, 5),
+                    CODE_NOT_ACCEPTABLE = MESSAGE_CODE(4, 6),
+                    CODE_TOO_LARGE = MESSAGE_CODE(4, 13),
+                    CODE_UNSUPPORTED_FORMAT = MESSAGE_CODE(4, 15),
+                    CODE_INTERNAL_ERROR = MESSAGE_CODE(5, 0),
+                    CODE_UNAVAILABLE = MESSAGE_CODE(5, 3),
+                    CODE_PROXYING_NOT_SUPPORTED = MESSAGE_CODE(5, 5),
+};
+
+/* The options that we know by name. Checked against libcoap's constants in message.c. */
+enum message_option_number {
+    OPTION_URI_HOST = 3,
+    OPTION_URI_PORT = 7,
+    OPTION_URI_PATH = 11,
+    OPTION_CONTENT_FORMAT = 12,
+    OPTION_URI_QUERY = 15,
+    OPTION_ACCEPT = 17,
+    OPTION_PROXY_URI = 35,
+    OPTION_PROXY_SCHEME = 39,
+};
+
+enum message_format { /* RFC 7252 section 12.3, RFC 8949 section 9.3 */
+                      FORMAT_TEXT = 0,
+                      FORMAT_LINK = 40,
+                      FORMAT_JSON = 50,
+                      FORMAT_CBOR = 60,
+};
+
+struct message_option {
+    uint16_t number;
+    uint16_t length;
+    const uint8_t *value; /* in the datagram */
+};
+
+struct message {
+    enum message_type type;
+    uint8_t code;
+    uint16_t id;
+    uint8_t token_length;
+    const uint8_t *token;
+    size_t option_count;
+    struct message_option options[COAP_OPTIONS_MAX]; /* numbers ascend */
+    const uint8_t *payload;                          /* NULL without one */
+    size_t payload_length;
+    size_t length; /* of the whole message */
+};
+
+enum message_outcome {
+    MESSAGE_OK,
+    MESSAGE_SHORT_HEADER, /* fewer than 4 octets: not even a message id */
+    MESSAGE_BAD_VERSION,
+    MESSAGE_BAD_TOKEN_LENGTH, /* 9 to 15 */
+    MESSAGE_SHORT_TOKEN,
+    MESSAGE_BAD_OPTION,       /* truncated, a reserved nibble, a number above 65535 */
+    MESSAGE_TOO_MANY_OPTIONS, /* more than COAP_OPTIONS_MAX */
+    MESSAGE_BARE_MARKER,      /* a payload marker without payload */
+    MESSAGE_NOT_EMPTY,        /* code 0.00 with anything behind the header */
+    MESSAGE_OUTCOMES
+};
+
+/* Whatever the outcome, type, code and id are set unless it is MESSAGE_SHORT_HEADER or
+ * MESSAGE_BAD_VERSION. Codes of reserved classes parse: what to do depends on the type too. */
+enum message_outcome message_parse(struct message *message, const uint8_t *bytes, size_t length);
+
+/* An option's value as an unsigned integer (RFC 7252 section 3.2); length at most 4. */
+uint32_t message_option_number(const struct message_option *option);
+
+/* Building, in this order: begin, options by ascending number, payload. Errors stick to the
+ * writer. */
+struct message_builder {
+    struct writer *writer;
+    uint16_t last_option;
+};
+void message_begin(struct message_builder *builder, struct writer *writer, enum message_type type,
+                   uint8_t code, uint16_t id, const uint8_t *token, size_t token_length);
+void message_add_option(struct message_builder *builder, uint16_t number, const uint8_t *value,
+                        size_t length);
+/* In as few octets as it takes: 0 has none (RFC 7252 section 3.2). */
+void message_add_number(struct message_builder *builder, uint16_t number, uint32_t value);
+/* Nothing at all for a length of 0. */
+void message_add_payload(struct message_builder *builder, const uint8_t *payload, size_t length);
+
+/* An empty message: 4 octets. */
+void message_write_empty(struct writer *writer, enum message_type type, uint16_t id);
+
+#endif
