@@ -38,9 +38,17 @@
 #define PSK_LENGTH_MAX 64
 #define SEQUENCE_LEASE 4096         /* numbers of one lease */
 #define SEQUENCE_HANDSHAKE_RESERVED 64 /* epoch 1 numbers that belong to the handshake's object */
-#define HANDSHAKES_MAX_DEFAULT 4096
-#define HANDSHAKE_LIFETIME_MS 30000
-#define HANDSHAKE_HELD_MAX 4 /* datagrams held while a PSK is looked up */
+#define NONCE_LEASE 65536            /* CID nonces of one lease */
+#define SESSIONS_MAX_DEFAULT 1048576 /* of one worker; full: handshakes are refused, counted */
+#define SESSION_TTL_S 2592000        /* 30 days without a record end a session */
+#define IDENTITIES_MAX 1048576       /* of the memory store */
+#define STORE_QUESTIONS_MAX 16384    /* unanswered questions to the store */
+#define HANDSHAKES_MAX_DEFAULT 4096  /* open at once in one worker; full: refused, counted */
+#define HANDSHAKE_LIFETIME_MS 30000  /* from the cookie's return to the first application record */
+#define HANDSHAKE_HELD_MAX 8         /* records held while a PSK is looked up */
+#define HANDSHAKE_FLIGHT_MAX 4096    /* octets of one flight of ours */
+#define PATH_HELD_MAX 64             /* replies of one worker that wait for a path to be proven */
+#define PATH_HELD_MS 5000
 #define AMPLIFICATION_FACTOR 3 /* octets out per octet in to an address that has not answered */
 
 /* CoAP */

@@ -1,0 +1,19 @@
+/* A way to a peer: its address as the lb saw it, and the lb that delivered it. An address is an
+ * attribute of a session, never its name. */
+#ifndef HOLDFAST_WORKER_PATH_H
+#define HOLDFAST_WORKER_PATH_H
+
+#include "shared/address.h"
+
+#include <stdint.h>
+
+struct path {
+    struct address address;
+    uint8_t lb;       /* the link's number of the lb */
+    uint8_t listener; /* the lb's listener, as its frames name it */
+};
+
+/* A frame entry's listener has this bit set when it carries plain CoAP. */
+#define PATH_LISTENER_PLAIN 0x80
+
+#endif

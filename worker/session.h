@@ -1,0 +1,111 @@
+/* An established DTLS session: keys, numbers, CIDs and the peer's address in at most 256 octets,
+ * and the tables that find it. Memory of one session: SESSION_SIZE in the pool, its identity
+ * (1 + length octets of heap), and a slot of 8 octets in each of two tables at a load between 3/8
+ * and 3/4. */
+#ifndef HOLDFAST_WORKER_SESSION_H
+#define HOLDFAST_WORKER_SESSION_H
+
+#include "shared/cid.h"
+#include "shared/hash.h"
+#include "shared/pool.h"
+#include "shared/protect.h"
+#include "shared/replay.h"
+#include "shared/status.h"
+#include "shared/suite.h"
+#include "shared/table.h"
+#include "worker/path.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SESSION_SIZE_MAX 256
+#define SESSION_EPOCH    1 /* DTLS 1.2 without renegotiation knows epochs 0 and 1 only */
+
+/* What a session is told of its lease (DESIGN.md section 7, invariant 1). */
+enum session_lease {
+    SESSION_LEASE_HELD,
+    SESSION_LEASE_ASKED, /* the store has been asked for the next block */
+};
+
+struct session {
+    struct session *older; /* by last use; the list's head is the oldest */
+    struct session *newer;
+    uint64_t id;        /* unique in this worker, never reused */
+    uint64_t send_next; /* next sequence number of the lease */
+    struct replay replay;
+    uint8_t *identity;    /* length ‖ octets; owned */
+    uint32_t lease_left;  /* numbers from send_next on that are ours */
+    uint32_t last_used_s; /* worker's clock, seconds */
+    uint32_t address_changes;
+    uint32_t path_credit; /* octets that may go to an unproven address */
+    struct record_keys read;
+    struct record_keys write;
+    uint16_t nonce_prefix;
+    uint16_t ping_id;         /* message id of the path check under way */
+    uint16_t next_message_id; /* of messages that we start */
+    struct path path;
+    struct address previous_address;
+    struct cid own_cid; /* names the session everywhere, even where the peer sends none */
+    struct cid peer_cid;
+    uint8_t suite;        /* index into suites[] */
+    uint8_t lease;        /* enum session_lease */
+    bool uses_cid : 1;    /* the peer puts own_cid on its records */
+    bool path_proven : 1; /* the address has answered */
+    bool ping_sent : 1;
+    bool by_address : 1; /* found through its address: the last to authenticate there */
+    bool heard : 1;      /* has received application data: the handshake's object is gone */
+};
+_Static_assert(sizeof(struct session) <= SESSION_SIZE_MAX, "DESIGN.md section 6");
+
+struct sessions {
+    struct pool pool;
+    struct table by_cid;
+    struct table by_address;
+    struct hash_key hash_key;
+    struct session *oldest;
+    struct session *newest;
+    uint64_t next_id;
+};
+
+/* STATUS_NO_MEMORY. */
+MUST_USE enum status sessions_init(struct sessions *sessions, size_t sessions_max,
+                                   const struct hash_key *hash_key);
+/* Wipes and frees every session. */
+void sessions_free(struct sessions *sessions);
+
+/* A new session named by own_cid, with a copy of the identity, in no address's name yet.
+ * STATUS_FULL, STATUS_EXISTS, STATUS_NO_MEMORY. */
+MUST_USE enum status session_add(struct sessions *sessions, const struct cid *own_cid,
+                                 const uint8_t *identity, size_t identity_length, uint32_t now_s,
+                                 struct session **session);
+/* Takes it out of the tables, wipes its keys. */
+void session_remove(struct sessions *sessions, struct session *session);
+
+struct session *session_by_cid(struct sessions *sessions, const uint8_t *cid, size_t length);
+struct session *session_by_address(struct sessions *sessions, const struct address *address);
+
+/* The session at `address` gives way to another that has just authenticated there: it is no longer
+ * found by that address. Only for sessions that have a CID. */
+void session_leave_address(struct sessions *sessions, struct session *session);
+/* Found by its path's address from now on; nobody else may be. */
+MUST_USE enum status session_claim_address(struct sessions *sessions, struct session *session);
+
+/* Moves it to the young end of the list. */
+void session_touch(struct sessions *sessions, struct session *session, uint32_t now_s);
+
+static inline const uint8_t *session_identity(const struct session *session, size_t *length)
+{
+    *length = session->identity[0];
+    return session->identity + 1;
+}
+
+static inline const struct suite *session_suite(const struct session *session)
+{
+    return &suites[session->suite];
+}
+
+/* Octets of heap of all sessions and their tables; identities left out. */
+size_t sessions_memory(const struct sessions *sessions);
+
+#endif
