@@ -50,6 +50,8 @@
       METRIC_COUNTER)                                                                              \
     X(DROPPED_NO_LEASE, "holdfast_records_dropped_total", "reason=\"no_lease\"", NULL,             \
       METRIC_COUNTER)                                                                              \
+    X(PATHS_HELD, "holdfast_path_replies_held_total", NULL,                                        \
+      "Replies that waited for a new address to answer", METRIC_COUNTER)                           \
     X(FRAMES_MALFORMED, "holdfast_frames_dropped_total", "reason=\"malformed\"",                   \
       "Frames from load balancers that had no effect, by reason", METRIC_COUNTER)                  \
     X(FRAMES_VERSION, "holdfast_frames_dropped_total", "reason=\"version\"", NULL, METRIC_COUNTER) \
@@ -60,8 +62,7 @@
       METRIC_COUNTER)                                                                              \
     X(FRAMES_NOT_FOR_US, "holdfast_frames_dropped_total", "reason=\"not_for_us\"", NULL,           \
       METRIC_COUNTER)                                                                              \
-    X(COAP_REQUESTS, "holdfast_coap_requests_total", NULL, "CoAP requests served",                 \
-      METRIC_COUNTER)                                                                              \
+    X(COAP_REQUESTS, "holdfast_coap_requests_total", NULL, "CoAP requests served", METRIC_COUNTER) \
     X(COAP_DUPLICATES, "holdfast_coap_duplicates_total", NULL,                                     \
       "CoAP messages that had been received before", METRIC_COUNTER)                               \
     X(COAP_EXCHANGES_EVICTED, "holdfast_coap_exchanges_evicted_total", NULL,                       \

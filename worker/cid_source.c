@@ -1,0 +1,77 @@
+#include "worker/cid_source.h"
+
+#include "shared/cursor.h"
+
+static void take_block(void *owner, const struct store_answer *answer)
+{
+    struct cid_source *source = owner;
+    source->asked = false;
+    if (answer->outcome != STORE_OK)
+        return;
+    source->spare_first = answer->first;
+    source->spare_left = answer->count;
+}
+
+/* Asks again with the next CID wanted when the question did not fit or was refused. */
+static void ask_when_low(struct cid_source *source)
+{
+    if (source->asked || source->spare_left > 0 || source->left > NONCE_LEASE / 2)
+        return;
+    const struct store_waiter waiter = {.answer = take_block, .owner = source};
+    source->asked = store_lease_nonces(source->store, source->config.id, source->worker_id,
+                                       &waiter) == STATUS_OK;
+}
+
+enum status cid_source_init(struct cid_source *source, struct store *store,
+                            const struct cluster_key *key, uint8_t config_id, uint8_t cid_length,
+                            uint16_t worker_id)
+{
+    *source = (struct cid_source){.store = store, .worker_id = worker_id};
+    if (cid_length < CID_LENGTH_MIN || cid_length > CID_LENGTH_MAX)
+        return STATUS_UNSUPPORTED;
+    uint8_t id_length = CID_WORKER_ID_LENGTH(cid_length);
+    if (id_length == 1 && worker_id > UINT8_MAX)
+        return STATUS_UNSUPPORTED;
+
+    uint8_t secret[CID_KEY_SIZE];
+    enum status status =
+        keys_derive(key, KEY_CID, &config_id, sizeof(config_id), secret, sizeof(secret));
+    if (status == STATUS_OK)
+        status = cid_config_init(&source->config, config_id, id_length,
+                                 (uint8_t)(cid_length - 1 - id_length), secret);
+    keys_wipe(secret, sizeof(secret));
+    if (status == STATUS_OK)
+        ask_when_low(source);
+    return status;
+}
+
+void cid_source_free(struct cid_source *source)
+{
+    cid_config_free(&source->config);
+}
+
+enum status cid_source_next(struct cid_source *source, struct cid *cid)
+{
+    if (source->left == 0) {
+        source->next = source->spare_first;
+        source->left = source->spare_left;
+        source->spare_left = 0;
+    }
+    ask_when_low(source);
+    if (source->left == 0)
+        return STATUS_EXHAUSTED;
+
+    uint8_t worker_id[CID_LENGTH_MAX];
+    uint8_t nonce[CID_LENGTH_MAX];
+    struct writer id_writer = writer_over(worker_id, sizeof(worker_id));
+    writer_number(&id_writer, source->worker_id, source->config.worker_id_length);
+    /* A nonce of fewer than 8 octets takes the counter's low ones: 2^32 of them at the least. */
+    struct writer nonce_writer = writer_over(nonce, sizeof(nonce));
+    size_t padding = source->config.nonce_length > 8 ? source->config.nonce_length - 8u : 0;
+    writer_number(&nonce_writer, 0, padding);
+    writer_number(&nonce_writer, source->next, source->config.nonce_length - padding);
+
+    source->next++;
+    source->left--;
+    return cid_encode(&source->config, worker_id, nonce, cid);
+}

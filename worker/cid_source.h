@@ -1,0 +1,35 @@
+/* Where a worker's Connection IDs come from: nonces in blocks that the store leases, so that no
+ * nonce is used twice under a key (draft-ietf-quic-load-balancers section 5.4.1: a counter). */
+#ifndef HOLDFAST_WORKER_CID_SOURCE_H
+#define HOLDFAST_WORKER_CID_SOURCE_H
+
+#include "shared/cid.h"
+#include "shared/keys.h"
+#include "shared/status.h"
+#include "worker/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cid_source {
+    struct cid_config config;
+    struct store *store;
+    uint16_t worker_id;
+    uint64_t next;        /* nonce */
+    uint64_t left;        /* nonces of this block */
+    uint64_t spare_first; /* the next block, when it is there already */
+    uint64_t spare_left;
+    bool asked;
+};
+
+/* cid_length: CID_LENGTH_MIN to CID_LENGTH_MAX. STATUS_UNSUPPORTED for another length, or a worker
+ * id that a CID of this length cannot hold. Asks the store for the first block. */
+MUST_USE enum status cid_source_init(struct cid_source *source, struct store *store,
+                                     const struct cluster_key *key, uint8_t config_id,
+                                     uint8_t cid_length, uint16_t worker_id);
+void cid_source_free(struct cid_source *source);
+
+/* STATUS_EXHAUSTED: no leased nonce is left; the store has been asked. */
+MUST_USE enum status cid_source_next(struct cid_source *source, struct cid *cid);
+
+#endif

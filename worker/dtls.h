@@ -1,0 +1,82 @@
+/* The worker's DTLS 1.2 endpoint: takes client datagrams as the lb delivers them, finds the session
+ * or handshake of each record, opens it, keeps the peer's address, and hands content up; seals what
+ * goes down. Bytes and `now` come in, datagrams leave through `send`; no I/O, no clock. */
+#ifndef HOLDFAST_WORKER_DTLS_H
+#define HOLDFAST_WORKER_DTLS_H
+
+#include "shared/keys.h"
+#include "shared/limits.h"
+#include "shared/metrics.h"
+#include "shared/status.h"
+#include "worker/cid_source.h"
+#include "worker/handshake.h"
+#include "worker/path_hold.h"
+#include "worker/session.h"
+#include "worker/store.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef void dtls_send_fn(void *owner, const struct path *path, const uint8_t *datagram,
+                          size_t length);
+/* Application data of a session; `data` is valid during the call. */
+typedef void dtls_receive_fn(void *owner, struct session *session, uint64_t now_ms,
+                             const uint8_t *data, size_t length);
+/* Wanted: a small message that the peer answers; dtls_path_answered is to be told of the answer.
+ * Returns its length. */
+typedef size_t dtls_probe_fn(void *owner, struct session *session, uint8_t *space, size_t size);
+/* The session ends with this call. */
+typedef void dtls_ended_fn(void *owner, const struct session *session);
+
+struct dtls_options {
+    const struct cluster_key *cluster_key;
+    struct store *store;
+    struct metrics *metrics;
+    uint16_t worker_id;
+    uint8_t cid_length;
+    uint8_t cid_config_id;
+    size_t sessions_max;
+    size_t handshakes_max;
+    dtls_send_fn *send;
+    dtls_receive_fn *receive;
+    dtls_probe_fn *probe;
+    dtls_ended_fn *ended;
+    void *owner;
+};
+
+struct dtls {
+    struct dtls_options options;
+    struct hash_key hash_key;
+    struct sessions sessions;
+    struct handshakes handshakes;
+    struct cid_source cids;
+    struct path_holds holds;
+    struct protector protector;
+    uint64_t now_ms;                   /* of the call under way */
+    uint8_t record[DATAGRAM_SIZE_MAX]; /* a sealed record on its way out */
+    uint8_t kept[DATAGRAM_SIZE_MAX];   /* a record as it arrived, before it was opened in place */
+};
+
+/* Large: meant for the heap. STATUS_UNSUPPORTED: a CID length that cannot hold the worker id. */
+MUST_USE enum status dtls_init(struct dtls *dtls, const struct dtls_options *options,
+                               uint64_t now_ms);
+void dtls_free(struct dtls *dtls);
+
+/* One datagram from a client, overwritten while it is opened. */
+void dtls_receive(struct dtls *dtls, uint64_t now_ms, const struct path *path, uint8_t *datagram,
+                  size_t length);
+
+/* Application data to the session's peer. While its address has not answered yet, at most
+ * AMPLIFICATION_FACTOR times the octets received go there: what exceeds that waits, bounded, while
+ * a probe asks. */
+void dtls_send(struct dtls *dtls, struct session *session, const uint8_t *data, size_t length);
+
+/* The peer has answered the probe from its current address. */
+void dtls_path_answered(struct dtls *dtls, struct session *session);
+
+/* When dtls_run must be called at the latest; UINT64_MAX: no need. */
+uint64_t dtls_next_ms(const struct dtls *dtls);
+/* Takes the store's answers and lets run out what has run out. */
+void dtls_run(struct dtls *dtls, uint64_t now_ms);
+
+#endif
