@@ -1,6 +1,7 @@
 #include "shared/keys.h"
 
 #include "shared/cursor.h"
+#include "shared/option.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,17 +58,6 @@ enum status keys_derive(const struct cluster_key *key, enum key_use use, const v
     return result == 0 ? STATUS_OK : STATUS_CRYPTO;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 #define KEY_DIGITS (2 * CLUSTER_KEY_SIZE)
 
 /* Exactly the digits, then nothing or one end of line. */
@@ -80,14 +70,8 @@ static enum status parse_key(struct cluster_key *key, const char *text, size_t l
                 (rest == 2 && memcmp(text + KEY_DIGITS, "\r\n", 2) == 0);
     if (!ends)
         return STATUS_MALFORMED;
-    for (size_t i = 0; i < CLUSTER_KEY_SIZE; i++) {
-        int high = hex_digit(text[2 * i]);
-        int low = hex_digit(text[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return STATUS_MALFORMED;
-        key->bytes[i] = (uint8_t)(high << 4 | low);
-    }
-    return STATUS_OK;
+    size_t octets = 0;
+    return option_parse_hex(text, KEY_DIGITS, key->bytes, sizeof key->bytes, &octets);
 }
 
 enum status keys_read_file(struct cluster_key *key, const char *path)
