@@ -157,7 +157,7 @@ find_archive() { # name
             keep "$name" "$work/$want" "$kept" && return
             tried+=", $url (another SHA-256)"
         else
-            tried+=", $url (not reachable)"
+            tried+=", $url (download failed)"
         fi
     fi
 
@@ -208,8 +208,8 @@ apt_source() { # file -> $work/apt/file
         revision=$(apt-cache "${apt_own[@]}" showsrc --only-source "$source" |
             awk -v v="$version-" '$1 == "Version:" && index($2, v) == 1 && !n++ { print $2 }')
         [[ -n $revision ]] || return 1
-        (cd "$work/apt" &&
-            apt-get -q "${apt_own[@]}" source --download-only "$source=$revision") || return 1
+        (cd "$work/apt" && apt-get -q "${apt_own[@]}" source --download-only --tar-only \
+            "$source=$revision") || return 1
     } >/dev/null 2>&1
     [[ -f $work/apt/$1 ]]
 }
@@ -355,6 +355,7 @@ esac
 
 work=
 trap finish EXIT
+trap 'building=; exit 130' INT
 parts=("${libraries[@]}")
 [[ -z $want_tests ]] || {
     packages+=("${test_packages[@]}")
