@@ -1,0 +1,174 @@
+#include "lb/membership.h"
+
+#include <string.h>
+
+/* A PONG counts as an answer to any PING that is not given up yet. */
+#define PONG_AGE_MAX_MS (PING_INTERVAL_MS * (PINGS_MISSED_MAX + 1))
+
+void membership_init(struct membership *membership, const struct hash_key *key)
+{
+    memset(membership, 0, sizeof(*membership));
+    membership->key = *key;
+}
+
+/* Where the id is, or where it belongs. */
+static size_t position(const struct membership *membership, uint64_t id)
+{
+    size_t low = 0, high = membership->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (membership->members[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct member *membership_find(struct membership *membership, uint64_t id)
+{
+    size_t at = position(membership, id);
+    if (at == membership->count || membership->members[at].id != id)
+        return NULL;
+    return &membership->members[at];
+}
+
+static struct member *find_address(struct membership *membership, const struct address *address)
+{
+    for (size_t i = 0; i < membership->count; i++) {
+        if (address_equal(&membership->members[i].address, address))
+            return &membership->members[i];
+    }
+    return NULL;
+}
+
+enum status membership_add(struct membership *membership, uint16_t id,
+                           const struct address *address)
+{
+    if (membership_find(membership, id) || find_address(membership, address))
+        return STATUS_EXISTS;
+    if (membership->count == WORKERS_MAX)
+        return STATUS_FULL;
+
+    size_t at = position(membership, id);
+    struct member *member = &membership->members[at];
+    memmove(member + 1, member, (membership->count - at) * sizeof(*member));
+    *member = (struct member){.id = id, .state = MEMBER_DEAD, .address = *address};
+    membership->count++;
+    return STATUS_OK;
+}
+
+static void set_state(struct membership *membership, struct member *member, enum member_state state)
+{
+    bool was_alive = member->state != MEMBER_DEAD;
+    bool is_alive = state != MEMBER_DEAD;
+    member->state = state;
+    membership->alive = membership->alive - was_alive + is_alive;
+}
+
+void membership_round(struct membership *membership, uint64_t now_ms)
+{
+    membership->ping_next_ms = now_ms + PING_INTERVAL_MS;
+}
+
+enum ping_outcome membership_ping(struct membership *membership, struct member *member,
+                                  struct boot_id *to)
+{
+    enum ping_outcome outcome = PING_SENT;
+
+    if (member->ping_open && member->pings_missed < PINGS_MISSED_MAX)
+        member->pings_missed++;
+    if (member->state != MEMBER_DEAD && member->pings_missed == PINGS_MISSED_MAX) {
+        set_state(membership, member, MEMBER_DEAD);
+        outcome = PING_SENT_DIED;
+    }
+
+    *to = (struct boot_id){0};
+    if (member->state != MEMBER_DEAD && member->pings_missed == 0)
+        *to = member->boot;
+    member->ping_open = true;
+    return outcome;
+}
+
+enum pong_outcome membership_pong(struct membership *membership, const struct address *from,
+                                  const struct boot_id *boot, const struct frame_health *health,
+                                  uint64_t now_ms, struct member **found)
+{
+    struct member *member = find_address(membership, from);
+
+    *found = member;
+    if (!member)
+        return PONG_UNKNOWN_SOURCE;
+    if (health->worker_id != member->id)
+        return PONG_WRONG_ID;
+    if (health->state != FRAME_STATE_SERVING && health->state != FRAME_STATE_DRAINING)
+        return PONG_BAD_STATE;
+    if (health->stamp > now_ms || now_ms - health->stamp >= PONG_AGE_MAX_MS)
+        return PONG_STALE;
+    /* Boots compare by the host's clock, which may have been set back: of a dead worker any boot
+     * is welcome, for the stamp has shown that it lives now. */
+    int order = boot_id_compare(boot, &member->boot);
+    if (member->state != MEMBER_DEAD && order < 0)
+        return PONG_OLD_BOOT;
+
+    static const struct boot_id none;
+    bool restarted = order != 0 && boot_id_compare(&member->boot, &none) != 0;
+    enum member_state state =
+        health->state == FRAME_STATE_SERVING ? MEMBER_SERVING : MEMBER_DRAINING;
+    bool changed = state != member->state;
+    set_state(membership, member, state);
+    member->boot = *boot;
+    member->sessions = health->sessions;
+    member->ping_open = false;
+    member->pings_missed = 0;
+    if (restarted)
+        return PONG_RESTARTED;
+    return changed ? PONG_STATE_CHANGED : PONG_KEPT;
+}
+
+struct member *membership_refused(struct membership *membership, const struct address *address)
+{
+    struct member *member = find_address(membership, address);
+
+    if (!member || member->state == MEMBER_DEAD)
+        return NULL;
+    set_state(membership, member, MEMBER_DEAD);
+    member->pings_missed = PINGS_MISSED_MAX;
+    return member;
+}
+
+/* The weight of a worker for what hashed to `hash`. Octets, not numbers, go into it: each lb must
+ * come to the same, whatever its byte order. */
+static uint64_t weight(const struct hash_key *key, uint16_t id, uint64_t hash)
+{
+    uint8_t octets[2 + 8];
+    struct writer writer = writer_over(octets, sizeof(octets));
+    writer_u16(&writer, id);
+    writer_u64(&writer, hash);
+    return hash_bytes(key, octets, sizeof(octets));
+}
+
+static struct member *heaviest(struct membership *membership, enum member_state state,
+                               uint64_t hash)
+{
+    struct member *best = NULL;
+    uint64_t best_weight = 0;
+    for (size_t i = 0; i < membership->count; i++) {
+        struct member *member = &membership->members[i];
+        if (member->state != state)
+            continue;
+        uint64_t w = weight(&membership->key, member->id, hash);
+        if (!best || w > best_weight) {
+            best = member;
+            best_weight = w;
+        }
+    }
+    return best;
+}
+
+struct member *membership_choose(struct membership *membership, const void *octets, size_t length)
+{
+    uint64_t hash = hash_bytes(&membership->key, octets, length);
+    struct member *member = heaviest(membership, MEMBER_SERVING, hash);
+    return member ? member : heaviest(membership, MEMBER_DRAINING, hash);
+}
