@@ -1,0 +1,72 @@
+/* A struct dtls on a fake clock, with the memory store, and everything that comes out of it kept:
+ * datagrams to peers, application data, ended sessions. Free of Criterion: fuzz targets use it. */
+#ifndef HOLDFAST_TESTS_WORKER_ENDPOINT_H
+#define HOLDFAST_TESTS_WORKER_ENDPOINT_H
+
+#include "shared/metrics.h"
+#include "tests/worker/datagrams.h"
+#include "worker/dtls.h"
+#include "worker/metrics.h"
+
+#include <stdbool.h>
+
+#define ENDPOINT_IDENTITY "device-1"
+#define ENDPOINT_IDENTITY2 "device-2"
+#define ENDPOINT_PROBE "are you there?"
+extern const uint8_t endpoint_psk[16];
+extern const uint8_t endpoint_psk2[16];
+
+/* Zero: the default in brackets. */
+struct endpoint_options {
+    size_t sessions_max;   /* 64 */
+    size_t handshakes_max; /* 64 */
+    uint8_t cid_length;    /* 8 */
+};
+
+struct endpoint {
+    struct dtls *dtls;
+    struct store *store; /* in front of the memory store: it can break */
+    struct metrics metrics;
+    struct cluster_key cluster_key;
+    uint64_t now_ms;
+    struct datagrams sent;     /* waiting to be delivered */
+    struct datagrams received; /* application data, with the session's path at that time */
+    struct session *receiver;  /* of the last */
+    struct datagrams *log;     /* if set, each sent datagram is put there too */
+    size_t ended;
+    size_t probes;
+};
+
+void endpoint_open(struct endpoint *endpoint, const struct endpoint_options *options);
+void endpoint_close(struct endpoint *endpoint);
+
+/* A datagram arrives; the store's answers are not given yet. */
+void endpoint_receive(struct endpoint *endpoint, const struct address *from, const void *bytes,
+                      size_t length);
+/* `ms` pass, then the store's answers and timers come. */
+void endpoint_run(struct endpoint *endpoint, uint64_t ms);
+
+uint64_t endpoint_count(const struct endpoint *endpoint, enum worker_metric metric);
+/* All records dropped, whatever the reason. */
+uint64_t endpoint_dropped(const struct endpoint *endpoint);
+size_t endpoint_sessions(const struct endpoint *endpoint);
+size_t endpoint_handshakes(const struct endpoint *endpoint);
+
+/* Of each kind of question the store answers "unavailable" from now on, or answers again. */
+struct endpoint_breakage {
+    bool psk;
+    bool create;
+    bool sequences;
+    bool nonces;
+    bool full; /* questions are not taken at all */
+};
+void endpoint_break_store(struct endpoint *endpoint, const struct endpoint_breakage *breakage);
+/* Sessions that the store holds: created and not removed. */
+size_t endpoint_stored(const struct endpoint *endpoint);
+/* Further blocks of sequence numbers given so far. */
+size_t endpoint_sequence_leases(const struct endpoint *endpoint);
+
+/* An IPv4 address 192.0.2.`host`:`port`. */
+struct address endpoint_address(uint8_t host, uint16_t port);
+
+#endif
