@@ -51,8 +51,10 @@ void frame_opener_free(struct frame_opener *opener)
 {
     if (!opener)
         return;
-    for (size_t i = 0; i <= FRAME_PEERS_MAX; i++)
-        wc_AesFree(&opener->schedules[i]);
+    /* No other schedule has ever held a key. */
+    for (size_t i = 0; i < opener->peer_count; i++)
+        wc_AesFree(opener->peers[i].aes);
+    wc_AesFree(opener->spare);
     keys_wipe(opener, sizeof *opener);
     free(opener);
 }
