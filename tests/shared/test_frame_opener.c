@@ -245,6 +245,17 @@ Test(frame_opener, the_floor_never_sinks)
     link_free(link);
 }
 
+Test(frame_opener, boots_that_end_alike_are_told_apart)
+{
+    struct link *link = link_new();
+    /* The same last 8 octets: a time that differs by 2^16 ms, and the same random part. */
+    cr_assert_eq(open_from(link, 5, 1, FRAME_DATA, &link->worker), FRAME_ACCEPTED);
+    cr_assert_eq(open_from(link, 5 + 65536, 1, FRAME_DATA, &link->worker), FRAME_ACCEPTED);
+    cr_assert_eq(open_from(link, 5, 2, FRAME_DATA, &link->worker), FRAME_ACCEPTED);
+    cr_assert_eq(open_from(link, 5 + 65536, 1, FRAME_DATA, &link->worker), FRAME_REPLAYED);
+    link_free(link);
+}
+
 Test(frame_opener, forged_frames_evict_nobody)
 {
     struct link *link = link_new();
