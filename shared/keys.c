@@ -58,7 +58,7 @@ enum status keys_derive(const struct cluster_key *key, enum key_use use, const v
     return result == 0 ? STATUS_OK : STATUS_CRYPTO;
 }
 
-#define KEY_DIGITS (2 * CLUSTER_KEY_SIZE)
+#define KEY_DIGITS (2 * sizeof(struct cluster_key))
 
 /* Exactly the digits, then nothing or one end of line. */
 static enum status parse_key(struct cluster_key *key, const char *text, size_t length)
