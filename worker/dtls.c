@@ -218,23 +218,21 @@ static void receive_alert(struct dtls *dtls, struct session *session, const uint
 
 /* Authentic handshake content: the repeated Finished of a client that lost our last flight, or an
  * attempt to renegotiate. */
-static void receive_handshake(struct dtls *dtls, struct session *session, const struct path *path,
-                              size_t record_length)
+static void receive_handshake(struct dtls *dtls, struct session *session, const uint8_t *content,
+                              size_t length)
 {
     struct handshake *retained =
         handshake_by_cid(&dtls->handshakes, session->own_cid.bytes, session->own_cid.length);
-    if (retained) {
-        handshake_receive(&dtls->handshakes, retained, dtls->now_ms, path, dtls->kept,
-                          record_length);
+    if (retained && hello_is_finished(content, length)) {
+        handshake_finished_again(&dtls->handshakes, retained, dtls->now_ms);
         return;
     }
     count(dtls, WORKER_DROPPED_RENEGOTIATION);
     send_alert(dtls, session, ALERT_WARNING, ALERT_NO_RENEGOTIATION);
 }
 
-static void receive_content(struct dtls *dtls, struct session *session, const struct path *path,
-                            uint8_t type, const uint8_t *content, size_t length,
-                            size_t record_length)
+static void receive_content(struct dtls *dtls, struct session *session, uint8_t type,
+                            const uint8_t *content, size_t length)
 {
     switch (type) {
     case RECORD_TYPE_APPLICATION_DATA:
@@ -250,7 +248,7 @@ static void receive_content(struct dtls *dtls, struct session *session, const st
         receive_alert(dtls, session, content, length);
         break;
     case RECORD_TYPE_HANDSHAKE:
-        receive_handshake(dtls, session, path, record_length);
+        receive_handshake(dtls, session, content, length);
         break;
     default:
         count(dtls, WORKER_DROPPED_CONTENT_TYPE);
@@ -285,8 +283,6 @@ static void receive_record(struct dtls *dtls, struct session *session, const str
     enum replay_outcome freshness = replay_check(&session->replay, record->sequence);
     if (!is_fresh(dtls, freshness))
         return;
-    if (!session->heard)
-        memcpy(dtls->kept, record->start, record_length);
 
     uint8_t *content;
     size_t length;
@@ -311,7 +307,7 @@ static void receive_record(struct dtls *dtls, struct session *session, const str
         return;
     }
     count(dtls, WORKER_RECORDS_RECEIVED);
-    receive_content(dtls, session, path, type, content, length, record_length);
+    receive_content(dtls, session, type, content, length);
 }
 
 /* --- receiving: whose record is it? --- */

@@ -54,7 +54,6 @@ struct dtls {
     struct protector protector;
     uint64_t now_ms;                   /* of the call under way */
     uint8_t record[DATAGRAM_SIZE_MAX]; /* a sealed record on its way out */
-    uint8_t kept[DATAGRAM_SIZE_MAX];   /* a record as it arrived, before it was opened in place */
 };
 
 /* Large: meant for the heap. STATUS_UNSUPPORTED: a CID length that cannot hold the worker id. */

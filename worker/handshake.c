@@ -459,6 +459,7 @@ static void establish(struct handshakes *handshakes, struct handshake *handshake
 static void repeat(struct handshakes *handshakes, struct handshake *handshake,
                    const struct handshake_datagram *datagram, const struct store_answer *answer)
 {
+    (void)datagram;
     (void)answer;
     /* Each repetition takes a sequence number of those set aside; the object goes before they end.
      */
@@ -466,9 +467,8 @@ static void repeat(struct handshakes *handshakes, struct handshake *handshake,
         handshake_release(handshakes, handshake);
         return;
     }
-    tls_repeat(&handshakes->tls, handshake->tls, datagram->bytes, datagram->length);
-    if (handshakes->tls.flight.length > 0)
-        handshake->repeats++;
+    handshake->repeats++;
+    tls_repeat(&handshakes->tls, handshake->tls);
     send_output(handshakes, &handshake->path);
 }
 
@@ -500,13 +500,13 @@ static void retire(struct handshakes *handshakes, struct handshake *handshake,
 }
 
 /* NULL: the event has no meaning in that state and changes nothing: a late answer of the store, a
- * client that repeats itself while the session is being stored. */
+ * client that repeats itself while the session is being stored, plain text once it is. */
 static action_fn *const actions[HANDSHAKE_STATES][HANDSHAKE_EVENTS] = {
     [HANDSHAKE_TALKING] = {[HANDSHAKE_DATAGRAM] = talk, [HANDSHAKE_TIMER] = time_out},
     [HANDSHAKE_LOOKING_UP] =
         {[HANDSHAKE_DATAGRAM] = hold_more, [HANDSHAKE_PSK] = resume, [HANDSHAKE_TIMER] = time_out},
     [HANDSHAKE_STORING] = {[HANDSHAKE_STORED] = establish, [HANDSHAKE_TIMER] = time_out},
-    [HANDSHAKE_RETAINED] = {[HANDSHAKE_DATAGRAM] = repeat, [HANDSHAKE_TIMER] = retire},
+    [HANDSHAKE_RETAINED] = {[HANDSHAKE_FINISHED_AGAIN] = repeat, [HANDSHAKE_TIMER] = retire},
 };
 
 static void happen(struct handshakes *handshakes, struct handshake *handshake,
@@ -529,6 +529,13 @@ void handshake_receive(struct handshakes *handshakes, struct handshake *handshak
         handshake->path = *path;
     const struct handshake_datagram datagram = {(uint16_t)length, (uint8_t *)bytes};
     happen(handshakes, handshake, HANDSHAKE_DATAGRAM, &datagram, NULL);
+}
+
+void handshake_finished_again(struct handshakes *handshakes, struct handshake *handshake,
+                              uint64_t now_ms)
+{
+    handshakes->now_ms = now_ms;
+    happen(handshakes, handshake, HANDSHAKE_FINISHED_AGAIN, NULL, NULL);
 }
 
 static void answered(struct handshakes *handshakes, enum handshake_event event,

@@ -38,6 +38,7 @@ enum handshake_event {
     HANDSHAKE_DATAGRAM,
     HANDSHAKE_PSK,
     HANDSHAKE_STORED,
+    HANDSHAKE_FINISHED_AGAIN, /* authentic: the client has lost our last flight */
     HANDSHAKE_TIMER,
     HANDSHAKE_EVENTS
 };
@@ -115,10 +116,14 @@ struct handshake *handshake_by_cid(struct handshakes *handshakes, const uint8_t 
 struct handshake *handshake_by_address(struct handshakes *handshakes,
                                        const struct address *address);
 
-/* Any other datagram of this handshake, which may be gone afterwards. While it is
- * HANDSHAKE_RETAINED: only what the session's keys have authenticated. */
+/* Any other datagram of this handshake, which may be gone afterwards. */
 void handshake_receive(struct handshakes *handshakes, struct handshake *handshake, uint64_t now_ms,
                        const struct path *path, const uint8_t *datagram, size_t length);
+
+/* The client's Finished has come again, and the session's keys have authenticated it. The handshake
+ * may be gone afterwards. */
+void handshake_finished_again(struct handshakes *handshakes, struct handshake *handshake,
+                              uint64_t now_ms);
 
 /* Its session has heard application data, or is gone. NULL is allowed. */
 void handshake_release(struct handshakes *handshakes, struct handshake *handshake);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { HANDSHAKE_CLIENT_HELLO = 1, HANDSHAKE_CLIENT_KEY_EXCHANGE = 16 };
+enum { HANDSHAKE_CLIENT_HELLO = 1, HANDSHAKE_CLIENT_KEY_EXCHANGE = 16, HANDSHAKE_FINISHED = 20 };
 
 /* RFC 6347 section 4.2.2. */
 struct message {
@@ -28,6 +28,11 @@ bool hello_is(const struct record *record)
     return record->form == RECORD_PLAINTEXT && record->epoch == 0 &&
            record->type == RECORD_TYPE_HANDSHAKE && record->payload_length > 0 &&
            record->payload[0] == HANDSHAKE_CLIENT_HELLO;
+}
+
+bool hello_is_finished(const uint8_t *content, size_t length)
+{
+    return length > 0 && content[0] == HANDSHAKE_FINISHED;
 }
 
 enum status hello_parse(const struct record *record, struct hello *hello)

@@ -1,6 +1,7 @@
 /* What can be read of a DTLS 1.2 handshake before and without its state: a ClientHello's random and
  * cookie (RFC 6347 section 4.2.1), and the PSK identity of a ClientKeyExchange (RFC 4279
- * section 2). All of it is plain text and nothing of it is authentic. */
+ * section 2). All that is plain text and nothing of it is authentic. And after it: whether opened
+ * content is a Finished. */
 #ifndef HOLDFAST_WORKER_HELLO_H
 #define HOLDFAST_WORKER_HELLO_H
 
@@ -21,6 +22,9 @@ struct hello {
 
 /* Does an epoch 0 record begin with a ClientHello? */
 bool hello_is(const struct record *record);
+
+/* Does the content of a handshake record begin with a Finished? */
+bool hello_is_finished(const uint8_t *content, size_t length);
 
 /* STATUS_MALFORMED; STATUS_UNSUPPORTED for one in fragments: with a cookie exchange there is no
  * state in which to put them together, and no client of constrained devices sends such. */

@@ -74,9 +74,8 @@ void tls_free(struct tls *tls);
 enum tls_outcome tls_feed(struct tls_context *context, struct tls *tls, const uint8_t *datagram,
                           size_t length);
 
-/* A datagram for a handshake that is done: a repeated flight makes wolfSSL repeat its last one. */
-void tls_repeat(struct tls_context *context, struct tls *tls, const uint8_t *datagram,
-                size_t length);
+/* The last flight again, in new records. Only for a handshake that is done. */
+void tls_repeat(struct tls_context *context, struct tls *tls);
 
 /* RFC 6347 section 4.2.4: no answer within tls_timeout_ms: repeats the flight and doubles the time.
  * TLS_FAILED: given up. */

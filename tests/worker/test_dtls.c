@@ -41,3 +41,40 @@ Test(dtls, each_suite_with_each_choice_of_cids)
         }
     }
 }
+
+/* --- lost flights --- */
+
+Test(dtls, repeats_the_last_flight_for_a_client_that_lost_it)
+{
+    for (size_t c = 0; c < CID_CHOICES; c++) {
+        struct endpoint endpoint;
+        struct peer peer;
+        endpoint_open(&endpoint, &(struct endpoint_options){0});
+        peer_open(&peer, &cid_choices[c]);
+        peer_step(&peer);
+        while (endpoint_count(&endpoint, WORKER_HANDSHAKES_OK) == 0) {
+            peer_collect(&peer, &endpoint);
+            peer_step(&peer);
+            peer_deliver(&peer, &endpoint);
+            endpoint_run(&endpoint, 0);
+        }
+        for (size_t lost = 0; lost < 3; lost++) {
+            cr_assert_eq(endpoint.sent.count, 1, "choice %zu, loss %zu: %zu datagrams", c, lost,
+                         endpoint.sent.count);
+            datagrams_clear(&endpoint.sent);
+            endpoint_run(&endpoint, 1000);
+            peer_time_out(&peer);
+            peer_deliver(&peer, &endpoint);
+            endpoint_run(&endpoint, 0);
+        }
+        cr_assert(!peer.connected);
+        peer_settle(&peer, &endpoint);
+        cr_assert(peer.connected);
+        cr_expect_eq(endpoint_count(&endpoint, WORKER_HANDSHAKES_OK), 1);
+        cr_expect_eq(endpoint_sessions(&endpoint), 1);
+        cr_expect(peer_converses(&peer, &endpoint));
+        cr_expect_eq(endpoint_handshakes(&endpoint), 0);
+        peer_close(&peer);
+        endpoint_close(&endpoint);
+    }
+}
