@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MESSAGE_VERSION          1
-#define MESSAGE_HEADER_SIZE      4
+#define MESSAGE_VERSION 1
+#define MESSAGE_HEADER_SIZE 4
 #define MESSAGE_TOKEN_LENGTH_MAX 8
 
 enum message_type { /* RFC 7252 section 3, field T */
@@ -23,8 +23,8 @@ enum message_type { /* RFC 7252 section 3, field T */
 
 /* A code is class ‖ detail, 3 and 5 bits: c.dd. */
 #define MESSAGE_CODE(class, detail) ((uint8_t)((class) << 5 | (detail)))
-#define MESSAGE_CODE_CLASS(code)    ((code) >> 5)
-#define MESSAGE_CODE_DETAIL(code)   ((code)&0x1f)
+#define MESSAGE_CODE_CLASS(code) ((code) >> 5)
+#define MESSAGE_CODE_DETAIL(code) ((code)&0x1f)
 
 enum message_code { /* RFC 7252 section 12.1, RFC 8132 section 6 */
                     CODE_EMPTY = MESSAGE_CODE(0, 0),
