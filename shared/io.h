@@ -1,6 +1,12 @@
 /* The I/O loop: one thread, UDP sockets in batches, watched descriptors, one clock. Two backends
  * behind this seam: io_uring (multishot receive into provided buffers, batch submission) and mmsg
- * (epoll, recvmmsg, sendmmsg). Protocol code sees neither. */
+ * (epoll, recvmmsg, sendmmsg). Protocol code sees neither.
+ *
+ * Any thread may make a loop and open its sockets; the first io_turn or io_flush ties it to the
+ * calling thread. It is freed by that thread, or by another one after that thread has ended.
+ * Callbacks may send, watch and unwatch, but not turn, open or free. Nothing allocates once
+ * io_udp_open has returned. Heap of a socket: 2 * IO_BATCH_MAX * (datagram_size_max + 150),
+ * touched only as far as datagrams fill it. */
 #ifndef HOLDFAST_SHARED_IO_H
 #define HOLDFAST_SHARED_IO_H
 
@@ -35,7 +41,8 @@ typedef void io_receive_fn(void *owner, struct io_socket *socket, struct io_data
  * where the datagram had been sent to. May be NULL at io_udp_open. */
 typedef void io_error_fn(void *owner, struct io_socket *socket, const struct address *peer,
                          int error);
-/* A watched descriptor is readable and/or writable (EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP). */
+/* A watched descriptor is readable and/or writable (EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP). Told
+ * in each turn for as long as it is. */
 typedef void io_ready_fn(void *owner, int descriptor, uint32_t events);
 
 struct io_udp_options {
@@ -51,7 +58,7 @@ struct io_udp_options {
 
 /* STATUS_SYSTEM: errno says why (IO_URING asked for where it is refused, no memory). */
 MUST_USE enum status io_new(struct io **io, enum io_backend backend);
-void io_free(struct io *io); /* closes the sockets; drops what was queued */
+void io_free(struct io *io);                      /* closes the sockets; drops what was queued */
 const char *io_backend_name(const struct io *io); /* "uring", "mmsg": what auto chose */
 
 /* STATUS_SYSTEM: bind refused, errno says why. STATUS_FULL: IO_SOCKETS_MAX. */
@@ -65,7 +72,9 @@ struct address io_local_address(const struct io_socket *socket);
 void io_send(struct io_socket *socket, const struct address *to, const uint8_t *data,
              size_t length);
 /* Zero-copy variant: room for one datagram of up to `size` octets in the send queue (NULL when
- * size exceeds the socket's datagram_size_max), committed with the true length. */
+ * size exceeds the socket's datagram_size_max, or the kernel gives no room back), committed with
+ * the true length. One reservation a socket: reserving again gives the same room, and so does
+ * io_send use it. */
 uint8_t *io_send_reserve(struct io_socket *socket, size_t size);
 void io_send_commit(struct io_socket *socket, const struct address *to, size_t length);
 void io_flush(struct io *io);
@@ -73,6 +82,8 @@ void io_flush(struct io *io);
 /* events: EPOLLIN, EPOLLOUT. Watching a watched descriptor again changes its events. */
 MUST_USE enum status io_watch(struct io *io, int descriptor, uint32_t events, io_ready_fn *ready,
                               void *owner);
+/* Before the descriptor is closed. No event reaches the callback from here on, nor the one of a
+ * later watch on the same number. */
 void io_unwatch(struct io *io, int descriptor);
 
 /* One turn: waits until something is there or until `deadline_ms` on the io_now_ms clock

@@ -1,6 +1,6 @@
 /* A bounded pool of equal objects. Memory grows by slabs up to the bound and is kept; getting and
- * putting never calls malloc once the slabs are there. Memory: slabs * slab size; slab = 256 objects.
- * Not thread safe. */
+ * putting never calls malloc once the slabs are there. Memory: slabs * slab size; slab = 256
+ * objects. Not thread safe. */
 #ifndef HOLDFAST_SHARED_POOL_H
 #define HOLDFAST_SHARED_POOL_H
 

@@ -114,8 +114,7 @@ void table_free(struct table *table)
     memset(table, 0, sizeof *table);
 }
 
-static void *find_in(const struct table *table, struct array array, uint64_t hash,
-                     const void *key)
+static void *find_in(const struct table *table, struct array array, uint64_t hash, const void *key)
 {
     for (size_t at = hash & array.mask; array.slots[at]; at = (at + 1) & array.mask) {
         if (table->match(array.slots[at], key))

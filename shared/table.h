@@ -21,7 +21,7 @@ struct table {
     size_t count;
     size_t count_max;
     void **slots;
-    size_t mask; /* slots - 1 */
+    size_t mask;      /* slots - 1 */
     void **old_slots; /* being moved to `slots`, or NULL */
     size_t old_mask;
     size_t old_next; /* first slot of old_slots that has not been moved */

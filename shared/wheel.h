@@ -1,7 +1,7 @@
 /* A hierarchical timer wheel (Varghese and Lauck, 1987): setting and cancelling in O(1), no
- * allocation. Resolution 1 ms; 6 levels of 64 slots reach 63 * 2^30 ms (2.1 years), longer waits are
- * clamped there and set again by their owner. Timers are embedded in their owners; zeroed memory is
- * an unset timer. */
+ * allocation. Resolution 1 ms; 6 levels of 64 slots reach 63 * 2^30 ms (2.1 years), longer waits
+ * are clamped there and set again by their owner. Timers are embedded in their owners; zeroed
+ * memory is an unset timer. */
 #ifndef HOLDFAST_SHARED_WHEEL_H
 #define HOLDFAST_SHARED_WHEEL_H
 
@@ -13,7 +13,7 @@
 
 struct timer {
     struct timer *next;
-    struct timer **link; /* what points here; NULL: not set */
+    struct timer **link;  /* what points here; NULL: not set */
     uint64_t deadline_ms; /* as clamped: not before wheel's now_ms when it was set */
 };
 

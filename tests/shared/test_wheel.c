@@ -29,9 +29,21 @@ Test(wheel, zeroed_timer_is_unset)
 Test(wheel, expires_at_its_deadline_and_not_before)
 {
     /* Each level, both sides of its borders. */
-    static const uint64_t waits[] = {1,      62,      63,         64,          65,
-                                     4095,   4096,    4097,       262143,      262144,
-                                     262145, 1 << 24, 1 << 30,    (1 << 30) + 1, UINT64_C(1) << 35,
+    static const uint64_t waits[] = {1,
+                                     62,
+                                     63,
+                                     64,
+                                     65,
+                                     4095,
+                                     4096,
+                                     4097,
+                                     262143,
+                                     262144,
+                                     262145,
+                                     1 << 24,
+                                     1 << 30,
+                                     (1 << 30) + 1,
+                                     UINT64_C(1) << 35,
                                      REACH_MS};
     for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
         for (uint64_t start = 0; start < 130; start += 43) {
