@@ -537,7 +537,8 @@ void dtls_run(struct dtls *dtls, uint64_t now_ms)
 {
     dtls->now_ms = now_ms;
     dtls->handshakes.now_ms = now_ms;
-    store_run(dtls->options.store);
+    while (store_run(dtls->options.store) > 0)
+        ; /* an answer may ask the next question */
     handshakes_expire(&dtls->handshakes, now_ms);
     while (oldest_ends_ms(dtls) <= now_ms)
         end_session(dtls, dtls->sessions.oldest);

@@ -13,7 +13,4 @@ struct path {
     uint8_t listener; /* the lb's listener, as its frames name it */
 };
 
-/* A frame entry's listener has this bit set when it carries plain CoAP. */
-#define PATH_LISTENER_PLAIN 0x80
-
 #endif

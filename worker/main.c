@@ -1,0 +1,386 @@
+/* holdfast-worker: options, the loop, signals. */
+#include "shared/http.h"
+#include "shared/io.h"
+#include "shared/keys.h"
+#include "shared/log.h"
+#include "shared/option.h"
+#include "shared/psk_file.h"
+#include "worker/metrics.h"
+#include "worker/store_memory.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define LINK_HEADERS 28 /* IPv4 and UDP */
+
+enum { EXIT_UNUSABLE = 2 };
+
+struct program {
+    uint64_t id;
+    struct address link;
+    struct address http_address;
+    const char *cluster_key_file;
+    const char *store_url;
+    int io_backend;
+    int log_level;
+    uint64_t cid_length;
+    uint64_t cid_config;
+    uint64_t link_mtu;
+    uint64_t ready_fd;
+    struct store *store;
+    struct io *io;
+    struct metrics metrics;
+    struct http *http;
+    struct worker *worker;
+    int signals;
+    bool stop;
+};
+
+/* The identities come while the options are read, so the store is there before them. */
+static struct program program = {
+    .id = 1,
+    .cid_length = CID_LENGTH_DEFAULT,
+    .link_mtu = FRAME_SIZE_DEFAULT + LINK_HEADERS,
+    .log_level = LOG_INFO,
+    .store_url = "memory:",
+    .ready_fd = UINT64_MAX,
+    .signals = -1,
+};
+
+/* --- options --- */
+
+static enum status add_identity(void *owner, const char *identity, size_t identity_length,
+                                const uint8_t *key, size_t key_length)
+{
+    (void)owner;
+    return store_memory_add_psk(program.store, (const uint8_t *)identity, identity_length, key,
+                                key_length);
+}
+
+static enum status parse_psk(void *target, const char *value, char *why, size_t why_size)
+{
+    const char *identity;
+    size_t identity_length;
+    uint8_t key[PSK_LENGTH_MAX];
+    size_t key_length;
+    enum status status = option_parse_psk(value, strlen(value), &identity, &identity_length, key,
+                                          sizeof(key), &key_length);
+    if (status == STATUS_OK)
+        status = add_identity(target, identity, identity_length, key, key_length);
+    keys_wipe(key, sizeof(key));
+    if (status == STATUS_EXISTS)
+        snprintf(why, why_size, "an identity that is there already; each may be given once");
+    else if (status != STATUS_OK)
+        snprintf(why, why_size, "want ID:HEX, ID of 1 to %d octets, key of 1 to %d octets",
+                 IDENTITY_LENGTH_MAX, PSK_LENGTH_MAX);
+    return status;
+}
+
+static enum status parse_psk_file(void *target, const char *value, char *why, size_t why_size)
+{
+    return psk_file_read(value, add_identity, target, why, why_size);
+}
+
+static const char *const io_choices[] = {"auto", "uring", "mmsg", NULL};
+static const char *const log_choices[] = {"error", "warn", "info", "debug", NULL};
+
+static const struct option_row rows[] = {
+    {.name = "id",
+     .argument = "N",
+     .help = "this worker's number, unique in the cluster, 1 to 65535 (default 1)",
+     .kind = OPTION_NUMBER,
+     .target = &program.id,
+     .min = 1,
+     .max = UINT16_MAX},
+    {.name = "link",
+     .argument = "ADDR:PORT",
+     .help = "where load balancers reach this worker (default 127.0.0.1:5690)",
+     .kind = OPTION_ADDRESS,
+     .target = &program.link},
+    {.name = "cluster-key-file",
+     .argument = "FILE",
+     .help = "the cluster key, 64 hex digits (required)",
+     .kind = OPTION_TEXT,
+     .target = &program.cluster_key_file},
+    {.name = "psk",
+     .argument = "ID:HEX",
+     .help = "an identity and its pre-shared key; repeatable",
+     .kind = OPTION_CUSTOM,
+     .parse = parse_psk},
+    {.name = "psk-file",
+     .argument = "FILE",
+     .help = "identities and keys, one ID:HEX a line; repeatable",
+     .kind = OPTION_CUSTOM,
+     .parse = parse_psk_file},
+    {.name = "store",
+     .argument = "URL",
+     .help = "where state lives: memory: (the default) ends with the process",
+     .kind = OPTION_TEXT,
+     .target = &program.store_url},
+    {.name = "http",
+     .argument = "ADDR:PORT",
+     .help = "health and metrics (default 127.0.0.1:8080)",
+     .kind = OPTION_ADDRESS,
+     .target = &program.http_address},
+    {.name = "io",
+     .argument = "BACKEND",
+     .help = "auto, uring or mmsg (default auto)",
+     .kind = OPTION_CHOICE,
+     .target = &program.io_backend,
+     .choices = io_choices},
+    {.name = "log",
+     .argument = "LEVEL",
+     .help = "error, warn, info or debug (default info)",
+     .kind = OPTION_CHOICE,
+     .target = &program.log_level,
+     .choices = log_choices},
+    {.name = "cid-length",
+     .argument = "N",
+     .help = "octets of a Connection ID, 6 to 20 (default 8)",
+     .kind = OPTION_NUMBER,
+     .target = &program.cid_length,
+     .min = CID_LENGTH_MIN,
+     .max = CID_LENGTH_MAX},
+    {.name = "cid-config",
+     .argument = "N",
+     .help = "config id of new Connection IDs, 0 to 6 (default 0)",
+     .kind = OPTION_NUMBER,
+     .target = &program.cid_config,
+     .max = CID_CONFIG_UNROUTABLE - 1},
+    {.name = "link-mtu",
+     .argument = "N",
+     .help = "octets of an IP packet on the link, 576 to 65000 (default 1400)",
+     .kind = OPTION_NUMBER,
+     .target = &program.link_mtu,
+     .min = 576,
+     .max = FRAME_SIZE_MAX},
+    {.name = "ready-fd",
+     .argument = "FD",
+     .help = "a descriptor that gets one line once this worker serves",
+     .kind = OPTION_NUMBER,
+     .target = &program.ready_fd,
+     .max = INT32_MAX},
+};
+
+static const struct option_table table = {
+    .program = "holdfast-worker",
+    .summary = "Terminates DTLS and serves CoAP behind holdfast-lb.",
+    .rows = rows,
+    .count = sizeof(rows) / sizeof(rows[0]),
+};
+
+static bool check_options(struct cluster_key *key)
+{
+    if (strcmp(program.store_url, "memory:") != 0) {
+        option_complain(&table, "store", "this version keeps state in memory only; want memory:");
+        return false;
+    }
+    if (!program.cluster_key_file) {
+        option_complain(&table, "cluster-key-file", "missing; want a file with 64 hex digits");
+        return false;
+    }
+    switch (keys_read_file(key, program.cluster_key_file)) {
+    case STATUS_OK:
+        break;
+    case STATUS_SYSTEM:
+        option_complain(&table, "cluster-key-file", "%s: %s", program.cluster_key_file,
+                        strerror(errno));
+        return false;
+    default:
+        option_complain(&table, "cluster-key-file", "%s: not a key; want one line of 64 hex digits",
+                        program.cluster_key_file);
+        return false;
+    }
+    if (program.cid_length == CID_LENGTH_MIN && program.id > UINT8_MAX) {
+        option_complain(&table, "id", "a CID of 6 octets holds 1 octet of it; want 1 to 255");
+        return false;
+    }
+    return true;
+}
+
+/* --- HTTP --- */
+
+static bool handle_http(void *owner, const char *path, struct http_reply *reply)
+{
+    (void)owner;
+    if (strcmp(path, "/metrics") == 0) {
+        reply->content_type = "text/plain; version=0.0.4";
+        metrics_write(&program.metrics, &reply->body);
+        return true;
+    }
+    if (strcmp(path, "/readyz") == 0) {
+        bool ready = worker_is_ready(program.worker);
+        reply->status = ready ? 200 : 503;
+        reply->content_type = "text/plain";
+        text_add(&reply->body, "%s\n", ready ? "ready" : "no lease of connection ids");
+        return true;
+    }
+    return false;
+}
+
+/* --- the loop --- */
+
+static void take_signal(void *owner, int descriptor, uint32_t events)
+{
+    (void)owner;
+    (void)events;
+    struct signalfd_siginfo info;
+    if (read(descriptor, &info, sizeof(info)) == sizeof(info))
+        program.stop = true;
+}
+
+static enum status watch_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+        return STATUS_SYSTEM;
+    program.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (program.signals < 0)
+        return STATUS_SYSTEM;
+    return io_watch(program.io, program.signals, EPOLLIN, take_signal, NULL);
+}
+
+static void tell_ready(void)
+{
+    char link[ADDRESS_TEXT_MAX];
+    char http[ADDRESS_TEXT_MAX];
+    struct address link_address = worker_link_address(program.worker);
+    struct address http_address = http_local_address(program.http);
+    address_format(&link_address, link);
+    address_format(&http_address, http);
+    log_line(LOG_INFO, "worker", "serving", "id=%u link=%s http=%s io=%s store=%s",
+             (unsigned)program.id, link, http, io_backend_name(program.io),
+             program.store->engine->name);
+    if (program.ready_fd == UINT64_MAX)
+        return;
+    dprintf((int)program.ready_fd, "link=%s http=%s\n", link, http);
+    close((int)program.ready_fd);
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static enum status serve(void)
+{
+    enum status status = STATUS_OK;
+    worker_run(program.worker, io_now_ms(program.io));
+    tell_ready();
+    while (!program.stop && status == STATUS_OK) {
+        uint64_t http_ms = http_timeout_ms(program.http);
+        uint64_t http_due_ms = http_ms == UINT64_MAX ? UINT64_MAX : io_now_ms(program.io) + http_ms;
+        status = io_turn(program.io, sooner(worker_next_ms(program.worker), http_due_ms));
+        worker_run(program.worker, io_now_ms(program.io));
+        if (http_due_ms <= io_now_ms(program.io))
+            http_run(program.http);
+    }
+    return status;
+}
+
+static int run(const struct cluster_key *key)
+{
+    char text[ADDRESS_TEXT_MAX];
+    int exit_code = EXIT_FAILURE;
+    log_set_level((enum log_level)program.log_level);
+    if (io_new(&program.io, (enum io_backend)program.io_backend) != STATUS_OK) {
+        option_complain(&table, "io", "%s: %s; want auto or mmsg", io_choices[program.io_backend],
+                        strerror(errno));
+        return EXIT_UNUSABLE;
+    }
+    const struct worker_options options = {
+        .io = program.io,
+        .store = program.store,
+        .metrics = &program.metrics,
+        .cluster_key = key,
+        .link = program.link,
+        .frame_size = (size_t)program.link_mtu - LINK_HEADERS,
+        .id = (uint16_t)program.id,
+        .cid_length = (uint8_t)program.cid_length,
+        .cid_config_id = (uint8_t)program.cid_config,
+    };
+    if (metrics_init(&program.metrics, worker_metrics, WORKER_METRICS_COUNT, 1) != STATUS_OK ||
+        watch_signals() != STATUS_OK) {
+        log_line(LOG_ERROR, "worker", "cannot start", "error=%s", strerror(errno));
+        goto out;
+    }
+    enum status status = worker_new(&program.worker, &options);
+    if (status != STATUS_OK) {
+        option_complain(&table, "link", "%s: %s", address_format(&program.link, text),
+                        status == STATUS_SYSTEM ? strerror(errno) : status_text(status));
+        exit_code = EXIT_UNUSABLE;
+        goto out;
+    }
+    if (http_start(&program.http, program.io, &program.http_address, handle_http, NULL) !=
+        STATUS_OK) {
+        option_complain(&table, "http", "%s: %s", address_format(&program.http_address, text),
+                        strerror(errno));
+        exit_code = EXIT_UNUSABLE;
+        goto out;
+    }
+    if (serve() == STATUS_OK)
+        exit_code = EXIT_SUCCESS;
+    else
+        log_line(LOG_ERROR, "worker", "loop failed", "error=%s", strerror(errno));
+    log_line(LOG_INFO, "worker", "stopped", "id=%u", (unsigned)program.id);
+
+out:
+    if (program.http)
+        http_stop(program.http);
+    worker_free(program.worker);
+    io_free(program.io);
+    if (program.signals >= 0)
+        close(program.signals);
+    metrics_free(&program.metrics);
+    return exit_code;
+}
+
+static enum status make_store(void)
+{
+    uint8_t seed[16];
+    enum status status = keys_random(seed, sizeof(seed));
+    const struct store_memory_options options = {
+        .hash_key = hash_key_from(seed),
+        .sessions_max = SESSIONS_MAX_DEFAULT,
+        .identities_max = IDENTITIES_MAX,
+        .first_nonce = io_unix_ms(),
+    };
+    return status == STATUS_OK ? store_memory_new(&program.store, &options) : status;
+}
+
+int main(int argc, char **argv)
+{
+    struct cluster_key key;
+    int exit_code = EXIT_UNUSABLE;
+    if (address_parse(&program.link, "127.0.0.1:5690") != STATUS_OK ||
+        address_parse(&program.http_address, "127.0.0.1:8080") != STATUS_OK ||
+        make_store() != STATUS_OK) {
+        log_line(LOG_ERROR, "worker", "cannot start", "error=%s", strerror(errno));
+        return EXIT_FAILURE;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    switch (option_parse(&table, argc, argv)) {
+    case OPTION_RUN:
+        if (check_options(&key))
+            exit_code = run(&key);
+        break;
+    case OPTION_DONE:
+        exit_code = EXIT_SUCCESS;
+        break;
+    case OPTION_UNUSABLE:
+        break;
+    }
+    keys_wipe(&key, sizeof(key));
+    store_free(program.store);
+    return exit_code;
+}
