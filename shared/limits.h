@@ -7,7 +7,7 @@
 #define FRAME_SIZE_MAX 65000   /* octets of one lb-worker frame */
 #define FRAME_SIZE_DEFAULT 1372 /* link MTU 1400 less IPv4 and UDP headers */
 #define FRAME_PEERS_MAX 512    /* boots that a frame opener remembers */
-#define LINK_PEERS_MAX 256     /* lb threads that a worker answers through */
+#define UPLINK_PEERS_MAX 256     /* lb threads that a worker answers through */
 
 /* Connection IDs */
 #define CID_LENGTH_MIN 6

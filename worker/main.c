@@ -316,7 +316,7 @@ static int run(const struct cluster_key *key)
     }
     enum status status = worker_new(&program.worker, &options);
     if (status != STATUS_OK) {
-        option_complain(&table, "link", "%s: %s", address_format(&program.link, text),
+        option_complain(&table, "uplink", "%s: %s", address_format(&program.link, text),
                         status == STATUS_SYSTEM ? strerror(errno) : status_text(status));
         exit_code = EXIT_UNUSABLE;
         goto out;

@@ -3,7 +3,7 @@
 #include "shared/frame.h"
 #include "worker/coap.h"
 #include "worker/dtls.h"
-#include "worker/link.h"
+#include "worker/uplink.h"
 #include "worker/metrics.h"
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 struct worker {
     struct worker_options options;
-    struct link *link;
+    struct uplink *uplink;
     struct coap *coap;
     struct dtls dtls;
     uint8_t reply[COAP_MESSAGE_SIZE_MAX];
@@ -28,7 +28,7 @@ static void receive_plain(struct worker *worker, const struct path *path, const 
     switch (coap_receive(worker->coap, &peer, io_now_ms(worker->options.io), message, length,
                          &reply, &message_id)) {
     case COAP_REPLY:
-        link_send(worker->link, path, worker->reply, writer_length(&reply));
+        uplink_send(worker->uplink, path, worker->reply, writer_length(&reply));
         break;
     case COAP_SILENCE:
     case COAP_RESET:
@@ -77,7 +77,7 @@ static void send_datagram(void *owner, const struct path *path, const uint8_t *d
                           size_t length)
 {
     struct worker *worker = owner;
-    link_send(worker->link, path, datagram, length);
+    uplink_send(worker->uplink, path, datagram, length);
 }
 
 static size_t write_probe(void *owner, struct session *session, uint8_t *space, size_t size)
@@ -112,9 +112,9 @@ static enum status new_coap(struct worker *worker)
     return coap_new(&worker->coap, &options);
 }
 
-static enum status new_link(struct worker *worker)
+static enum status new_uplink(struct worker *worker)
 {
-    const struct link_options options = {
+    const struct uplink_options options = {
         .io = worker->options.io,
         .bind = worker->options.link,
         .cluster_key = worker->options.cluster_key,
@@ -124,7 +124,7 @@ static enum status new_link(struct worker *worker)
         .receive = receive_datagram,
         .owner = worker,
     };
-    return link_new(&worker->link, &options);
+    return uplink_new(&worker->uplink, &options);
 }
 
 enum status worker_new(struct worker **created, const struct worker_options *options)
@@ -155,7 +155,7 @@ enum status worker_new(struct worker **created, const struct worker_options *opt
     }
     status = new_coap(worker);
     if (status == STATUS_OK)
-        status = new_link(worker);
+        status = new_uplink(worker);
     if (status != STATUS_OK) {
         worker_free(worker);
         return status;
@@ -171,14 +171,14 @@ void worker_free(struct worker *worker)
     dtls_free(&worker->dtls);
     if (worker->coap)
         coap_free(worker->coap);
-    link_free(worker->link);
+    uplink_free(worker->uplink);
     keys_wipe(worker, sizeof(*worker));
     free(worker);
 }
 
 struct address worker_link_address(const struct worker *worker)
 {
-    return link_local_address(worker->link);
+    return uplink_local_address(worker->uplink);
 }
 
 bool worker_is_ready(const struct worker *worker)
@@ -191,9 +191,9 @@ void worker_run(struct worker *worker, uint64_t now_ms)
 {
     dtls_run(&worker->dtls, now_ms);
     coap_expire(worker->coap, now_ms);
-    link_set_health(worker->link, FRAME_STATE_SERVING,
+    uplink_set_health(worker->uplink, FRAME_STATE_SERVING,
                     (uint32_t)worker->dtls.sessions.by_cid.count);
-    link_flush(worker->link);
+    uplink_flush(worker->uplink);
 }
 
 uint64_t worker_next_ms(const struct worker *worker)

@@ -1,8 +1,8 @@
 /* The worker's end of the internal hop: frames from load balancers, and one frame under way to each
  * of them. Frames are closed when the batch of datagrams at hand is used up or they are full; never
  * is anything waited for. DESIGN.md section 5. */
-#ifndef HOLDFAST_WORKER_LINK_H
-#define HOLDFAST_WORKER_LINK_H
+#ifndef HOLDFAST_WORKER_UPLINK_H
+#define HOLDFAST_WORKER_UPLINK_H
 
 #include "shared/frame.h"
 #include "shared/io.h"
@@ -14,35 +14,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct link;
+struct uplink;
 
 /* A client's datagram; writable, valid during the call. */
-typedef void link_receive_fn(void *owner, const struct path *path, uint8_t *datagram,
-                             size_t length);
+typedef void uplink_receive_fn(void *owner, const struct path *path, uint8_t *datagram,
+                               size_t length);
 
-struct link_options {
+struct uplink_options {
     struct io *io;
     struct address bind;
     const struct cluster_key *cluster_key;
     size_t frame_size; /* octets of a frame that the link's MTU takes */
     uint16_t worker_id;
     struct metrics *metrics;
-    link_receive_fn *receive;
+    uplink_receive_fn *receive;
     void *owner;
 };
 
 /* STATUS_SYSTEM: cannot bind, errno says why; STATUS_NO_MEMORY; STATUS_CRYPTO. Memory: about
- * 1,500 octets for each lb heard of, LINK_PEERS_MAX at most. */
-MUST_USE enum status link_new(struct link **link, const struct link_options *options);
-void link_free(struct link *link);
-struct address link_local_address(const struct link *link);
+ * 1,500 octets for each lb heard of, UPLINK_PEERS_MAX at most. */
+MUST_USE enum status uplink_new(struct uplink **uplink, const struct uplink_options *options);
+void uplink_free(struct uplink *uplink);
+struct address uplink_local_address(const struct uplink *uplink);
 
 /* Puts a datagram into the frame for the path's lb. Of an lb that is no longer known it is lost. */
-void link_send(struct link *link, const struct path *path, const uint8_t *datagram, size_t length);
+void uplink_send(struct uplink *uplink, const struct path *path, const uint8_t *datagram,
+                 size_t length);
 /* Closes every frame that has been begun. */
-void link_flush(struct link *link);
+void uplink_flush(struct uplink *uplink);
 
 /* What PONGs say from now on. */
-void link_set_health(struct link *link, enum frame_state state, uint32_t sessions);
+void uplink_set_health(struct uplink *uplink, enum frame_state state, uint32_t sessions);
 
 #endif
