@@ -5,11 +5,11 @@
 
 #define HANDSHAKE_TYPE_CLIENT_HELLO 1 /* RFC 5246 section 7.4, RFC 6347 section 4.3.2 */
 
-#define CID_OFFSET         11 /* in a tls12_cid record, RFC 9146 section 4 */
+#define CID_OFFSET 11 /* in a tls12_cid record, RFC 9146 section 4 */
 #define CID_OFFSET_UNIFIED 1
-#define UNIFIED_MASK       0xe0 /* 001CSLEE, RFC 9147 section 4 */
-#define UNIFIED_BITS       0x20
-#define UNIFIED_CID        0x10
+#define UNIFIED_MASK 0xe0 /* 001CSLEE, RFC 9147 section 4 */
+#define UNIFIED_BITS 0x20
+#define UNIFIED_CID 0x10
 
 static bool is_client_hello(const struct record *record)
 {

@@ -4,14 +4,14 @@
 
 #include <stdbool.h>
 
-#define COAP_VERSION     1
+#define COAP_VERSION 1
 #define TOKEN_LENGTH_MAX 8
-#define OPTION_OSCORE    9
-#define PAYLOAD_MARKER   0xff
+#define OPTION_OSCORE 9
+#define PAYLOAD_MARKER 0xff
 
 /* The flag octet of the option's value: 0 0 0 h k n n n. */
-#define FLAG_CONTEXT             0x10
-#define FLAG_KID                 0x08
+#define FLAG_CONTEXT 0x10
+#define FLAG_KID 0x08
 #define PARTIAL_IV_LENGTH(flags) ((flags)&0x07)
 /* "The values 6 and 7 are reserved": RFC 8613 section 6.1. */
 #define PARTIAL_IV_LENGTH_MAX 5

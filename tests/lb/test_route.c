@@ -33,9 +33,9 @@ static struct classification with_cid(uint64_t worker)
         .outcome = CLASS_ROUTABLE_CID, .worker = worker, .cid = cid, .cid_length = sizeof(cid)};
 }
 
-#define S   MEMBER_SERVING
-#define D   MEMBER_DEAD
-#define G   MEMBER_DRAINING
+#define S MEMBER_SERVING
+#define D MEMBER_DEAD
+#define G MEMBER_DRAINING
 #define ANY 0xffff /* whom the hash names, as long as it serves */
 
 /* Section 4, rule by rule: three workers in these states. */
