@@ -170,6 +170,8 @@ bool table_remove(struct table *table, uint64_t hash, const void *object)
 
 void *table_next(const struct table *table, size_t *cursor)
 {
+    if (!table->slots)
+        return NULL; /* zeroed memory: one that was never made, or has been freed */
     size_t slots = table->mask + 1;
     size_t all = slots + (table->old_slots ? table->old_mask + 1 : 0);
     while (*cursor < all) {

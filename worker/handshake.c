@@ -295,8 +295,8 @@ static enum status make_unknown_psk(struct handshakes *handshakes, struct handsh
 {
     handshake->psk_length = 32;
     handshake->psk_known = true;
-    return keys_derive(&handshakes->cluster_key, KEY_UNKNOWN_PSK, handshake->identity.bytes,
-                       handshake->identity.have, handshake->psk, handshake->psk_length);
+    return keys_derive(&handshakes->cluster_key, KEY_UNKNOWN_PSK, handshake->identity.bytes + 2,
+                       handshake->identity.have - 2u, handshake->psk, handshake->psk_length);
 }
 
 /* Marks the client's authentic epoch 1 records of the datagram that completed the handshake, so

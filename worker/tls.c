@@ -157,6 +157,14 @@ static enum tls_outcome run(struct tls_context *context, struct tls *tls, const 
     }
 }
 
+/* wolfSSL takes up to 255 octets from a peer, whatever DTLS_CID_MAX_SIZE says. */
+static bool peer_cid_is_too_long(WOLFSSL *ssl)
+{
+    unsigned int length = 0;
+    return wolfSSL_dtls_cid_is_enabled(ssl) &&
+           wolfSSL_dtls_cid_get_tx_size(ssl, &length) == WOLFSSL_SUCCESS && length > CID_LENGTH_MAX;
+}
+
 enum tls_greeting tls_greet(struct tls_context *context, const struct address *from,
                             const uint8_t *datagram, size_t length, tls_admit_fn *admit,
                             void *admit_owner, struct tls **greeted)
@@ -175,6 +183,10 @@ enum tls_greeting tls_greet(struct tls_context *context, const struct address *f
         return TLS_ASKED_FOR_COOKIE;
 
     bool cookie_returned = wolfSSL_is_stateful(tls->ssl);
+    if (outcome == TLS_WAITING && peer_cid_is_too_long(tls->ssl)) {
+        context->flight.length = 0;
+        outcome = TLS_FAILED;
+    }
     context->listener = NULL;
     if (outcome == TLS_WAITING) {
         *greeted = tls;

@@ -59,7 +59,8 @@ enum tls_outcome {
 enum tls_greeting {
     TLS_ASKED_FOR_COOKIE, /* or said nothing: no state was kept */
     TLS_GREETED,          /* the cookie was right: *tls is the new handshake, ServerHello waits */
-    TLS_TURNED_AWAY, /* the cookie was right, but admit refused, or there is nothing in common */
+    TLS_TURNED_AWAY,      /* the cookie was right, but admit refused, there is nothing in common, or
+                           * the peer's CID is longer than CID_LENGTH_MAX */
     TLS_NO_MEMORY,
 };
 
