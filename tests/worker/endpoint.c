@@ -21,7 +21,9 @@ struct breaking_store {
     struct store *memory;
     struct endpoint_breakage breakage;
     struct broken_question *questions; /* answered "unavailable" in the next turn */
-    size_t stored;
+    struct cid *stored;                /* created and not removed */
+    size_t stored_count;
+    size_t stored_size;
     size_t sequence_leases;
 };
 
@@ -56,7 +58,12 @@ static enum status create_session(struct store *store, const struct store_waiter
         return STATUS_FULL;
     if (self->breakage.create)
         return refuse(self, waiter);
-    self->stored++;
+    if (self->stored_count == self->stored_size) {
+        self->stored_size = self->stored_size ? 2 * self->stored_size : 16;
+        self->stored = realloc(self->stored, self->stored_size * sizeof(*self->stored));
+        assert(self->stored);
+    }
+    self->stored[self->stored_count++] = waiter->subject;
     return store_create_session(self->memory, waiter);
 }
 
@@ -73,8 +80,12 @@ static enum status lease_sequences(struct store *store, const struct store_waite
 
 static void remove_session(struct store *store, const struct cid *cid)
 {
-    breaking(store)->stored--;
-    store_remove_session(breaking(store)->memory, cid);
+    struct breaking_store *self = breaking(store);
+    for (size_t i = 0; i < self->stored_count; i++) {
+        if (cid_equal(&self->stored[i], cid))
+            self->stored[i--] = self->stored[--self->stored_count];
+    }
+    store_remove_session(self->memory, cid);
 }
 
 static enum status lease_nonces(struct store *store, uint8_t cid_config, uint16_t worker_id,
@@ -90,6 +101,8 @@ static enum status lease_nonces(struct store *store, uint8_t cid_config, uint16_
 static size_t run(struct store *store)
 {
     struct breaking_store *self = breaking(store);
+    if (self->breakage.silent)
+        return 0;
     size_t answered = store_run(self->memory);
     struct broken_question *question = self->questions;
     self->questions = NULL;
@@ -114,6 +127,7 @@ static void breaking_free(struct store *store)
         self->questions = next;
     }
     store_free(self->memory);
+    free(self->stored);
     free(self);
 }
 
@@ -157,7 +171,7 @@ void endpoint_break_store(struct endpoint *endpoint, const struct endpoint_break
 
 size_t endpoint_stored(const struct endpoint *endpoint)
 {
-    return breaking(endpoint->store)->stored;
+    return breaking(endpoint->store)->stored_count;
 }
 
 size_t endpoint_sequence_leases(const struct endpoint *endpoint)
@@ -257,7 +271,8 @@ void endpoint_receive(struct endpoint *endpoint, const struct address *from, con
 void endpoint_run(struct endpoint *endpoint, uint64_t ms)
 {
     endpoint->now_ms += ms;
-    dtls_run(endpoint->dtls, endpoint->now_ms);
+    for (int turn = 0; turn < 3; turn++) /* an answer may ask the next question */
+        dtls_run(endpoint->dtls, endpoint->now_ms);
 }
 
 uint64_t endpoint_count(const struct endpoint *endpoint, enum worker_metric metric)

@@ -58,7 +58,8 @@ struct endpoint_breakage {
     bool create;
     bool sequences;
     bool nonces;
-    bool full; /* questions are not taken at all */
+    bool full;   /* no question is taken at all */
+    bool silent; /* questions are taken, their answers wait */
 };
 void endpoint_break_store(struct endpoint *endpoint, const struct endpoint_breakage *breakage);
 /* Sessions that the store holds: created and not removed. */
