@@ -62,13 +62,13 @@ enum status cid_source_next(struct cid_source *source, struct cid *cid)
         return STATUS_EXHAUSTED;
 
     uint8_t worker_id[CID_LENGTH_MAX];
-    uint8_t nonce[CID_LENGTH_MAX];
+    uint8_t nonce[CID_LENGTH_MAX] = {0};
     struct writer id_writer = writer_over(worker_id, sizeof(worker_id));
     writer_number(&id_writer, source->worker_id, source->config.worker_id_length);
     /* A nonce of fewer than 8 octets takes the counter's low ones: 2^32 of them at the least. */
     struct writer nonce_writer = writer_over(nonce, sizeof(nonce));
     size_t padding = source->config.nonce_length > 8 ? source->config.nonce_length - 8u : 0;
-    writer_number(&nonce_writer, 0, padding);
+    (void)writer_space(&nonce_writer, padding); /* zeros */
     writer_number(&nonce_writer, source->next, source->config.nonce_length - padding);
 
     source->next++;
