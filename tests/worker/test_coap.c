@@ -318,6 +318,34 @@ Test(coap, a_repeated_non_confirmable_post_gets_silence)
     tear_down(&bench);
 }
 
+/* "A Non-confirmable message MUST NOT be acknowledged by the recipient." (RFC 7252 section 4.3) */
+Test(coap, a_non_confirmable_repetition_is_not_acknowledged)
+{
+    struct ask post = {.code = CODE_POST, .id = 7, .uri = "/echo", .payload = "one"};
+    struct bench bench;
+    set_up(&bench, 64);
+    cr_assert_eq(ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
+    post.type = MESSAGE_NON;
+    cr_assert_eq(ask(&bench, &bench.secured, 1, &post), COAP_SILENCE);
+    tear_down(&bench);
+}
+
+Test(coap, remembers_no_more_than_it_may)
+{
+    enum { MAX = 64, SECURED_MAX = MAX - MAX / COAP_EXCHANGES_PLAIN_SHARE };
+    static const struct ask post = {.code = CODE_POST, .id = 7, .uri = "/echo"};
+    struct bench bench;
+    set_up(&bench, MAX);
+    for (uint64_t id = 1; id <= SECURED_MAX + 1; id++) {
+        struct coap_peer peer = bench.secured;
+        peer.session_id = id;
+        cr_expect_eq(counted(&bench, WORKER_COAP_EXCHANGES_EVICTED), 0);
+        cr_assert_eq(ask(&bench, &peer, id, &post), COAP_REPLY);
+    }
+    cr_expect_eq(counted(&bench, WORKER_COAP_EXCHANGES_EVICTED), 1);
+    tear_down(&bench);
+}
+
 Test(coap, safe_methods_and_errors_leave_nothing_behind)
 {
     static const struct ask asks[] = {
@@ -373,12 +401,13 @@ Test(coap, a_flood_of_plain_coap_pushes_out_no_session)
     tear_down(&bench);
 }
 
+/* A request of 18 octets may be answered with 3 * (18 + 28) - 28 = 110: 5 and 105 of payload. */
 Test(coap, plain_coap_does_not_amplify)
 {
     static const char *const uris[] = {
         "/echo?rlen=70",
-        "/echo?rlen=100",
-        "/echo?rlen=200",
+        "/echo?rlen=105",
+        "/echo?rlen=106",
         "/echo?rlen=1024",
     };
     struct bench bench;
