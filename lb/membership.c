@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* A PONG counts as an answer to any PING that is not given up yet. */
-#define PONG_AGE_MAX_MS (PING_INTERVAL_MS * (PINGS_MISSED_MAX + 1))
+#define PONG_AGE_MAX_MS (UINT64_C(1) * PING_INTERVAL_MS * (PINGS_MISSED_MAX + 1))
 
 void membership_init(struct membership *membership, const struct hash_key *key)
 {
