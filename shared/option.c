@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE_SIZE       1024
-#define NAME_SIZE       64 /* of an option, with its prefix */
-#define HELP_COLUMNS    100
+#define LINE_SIZE 1024
+#define NAME_SIZE 64 /* of an option, with its prefix */
+#define HELP_COLUMNS 100
 #define HELP_USAGE_SIZE 96
 
 static const struct option_row builtin_rows[] = {
@@ -28,6 +28,7 @@ static const struct option_row builtin_rows[] = {
 struct parse {
     const struct option_table *table;
     bool *given; /* rows that a stronger level has set */
+    bool operand_given;
     const char *config_path;
     const char *config_label; /* who named it: "--config", "HOLDFAST_CONFIG" */
 };
@@ -138,7 +139,8 @@ static void print_help(const struct option_table *table)
         size_t width = usage_text(row, usage, sizeof usage);
         widest = width > widest ? width : widest;
     }
-    (void)printf("Usage: %s [OPTION]...\n", table->program);
+    (void)printf("Usage: %s %s%s[OPTION]...\n", table->program,
+                 table->operand ? table->operand : "", table->operand ? " " : "");
     print_wrapped(table->summary, 0);
     (void)putchar('\n');
     for (size_t i = 0; i < table->count; i++)
@@ -158,6 +160,11 @@ static enum option_outcome take_argument(struct parse *parse, int argc, char *co
     const struct option_table *table = parse->table;
     const char *argument = argv[*at];
     int position = (*at)++;
+    if (argument[0] != '-' && table->operand && !parse->operand_given) {
+        *table->operand_target = argument;
+        parse->operand_given = true;
+        return OPTION_RUN;
+    }
     if (argument[0] != '-') {
         /* Not shown: it may be a key that a stray blank tore off its identity. */
         char label[NAME_SIZE];
@@ -363,6 +370,10 @@ enum option_outcome option_parse(const struct option_table *table, int argc, cha
         enum option_outcome outcome = take_argument(&parse, argc, argv, &at);
         if (outcome != OPTION_RUN)
             return outcome;
+    }
+    if (table->operand && !parse.operand_given) {
+        option_complain(table, table->operand, "it is missing; see --help");
+        return OPTION_UNUSABLE;
     }
     if (take_environment(&parse) != STATUS_OK)
         return OPTION_UNUSABLE;

@@ -39,6 +39,9 @@ struct option_table {
     const char *summary; /* one line for --help */
     const struct option_row *rows;
     size_t count;
+    /* The one argument that belongs to no option and must be there ("HEX"); NULL: there is none. */
+    const char *operand;
+    const char **operand_target;
 };
 
 enum option_outcome {

@@ -49,8 +49,10 @@ static const struct option_row rows[] = {
     {"io", "BACKEND", "I/O", OPTION_CHOICE, &io_choice, 0, 0, io_names, NULL},
     {"psk", "ID:HEX", "a key", OPTION_CUSTOM, &psks, 0, 0, NULL, add_psk},
 };
-static const struct option_table table = {"holdfast-test", "Tests its options.", rows,
-                                          sizeof rows / sizeof rows[0]};
+static const struct option_table table = {.program = "holdfast-test",
+                                          .summary = "Tests its options.",
+                                          .rows = rows,
+                                          .count = sizeof rows / sizeof rows[0]};
 
 static enum option_outcome parse(const char *const *argv, size_t count)
 {
@@ -309,6 +311,27 @@ Test(option, version_is_one_line)
 {
     cr_assert_eq(PARSE("--version", "--nonsense"), OPTION_DONE);
     cr_assert_str_eq(output(), "holdfast-test " HOLDFAST_VERSION "\n");
+}
+
+Test(option, operand_stands_anywhere_and_must_be_there)
+{
+    const char *operand = NULL;
+    struct option_table with_operand = table;
+    with_operand.operand = "HEX";
+    with_operand.operand_target = &operand;
+    char *const *argv = (char *const *)WORDS("--quiet", "00ff", "--workers", "3");
+    cr_assert_eq(option_parse(&with_operand, 5, argv), OPTION_RUN);
+    cr_assert_str_eq(operand, "00ff");
+    cr_assert_eq(workers, 3);
+    cr_assert_eq(option_parse(&with_operand, 2, argv), OPTION_UNUSABLE);
+    cr_assert_str_eq(errors(), "holdfast-test: HEX: it is missing; see --help\n");
+    argv = (char *const *)WORDS("00ff", "11");
+    cr_assert_eq(option_parse(&with_operand, 3, argv), OPTION_UNUSABLE);
+    cr_assert_str_eq(errors(), "holdfast-test: argument 2: belongs to no option; want --name "
+                               "value, see --help\n");
+    argv = (char *const *)WORDS("--help");
+    cr_assert_eq(option_parse(&with_operand, 2, argv), OPTION_DONE);
+    cr_assert_str_neq(output(), "");
 }
 
 Test(option, hex_of_either_case)
