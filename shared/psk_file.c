@@ -87,3 +87,14 @@ enum status psk_file_read(const char *path, psk_entry_fn *entry, void *owner, ch
     keys_wipe(line, sizeof line);
     return status;
 }
+
+bool psk_file_can_hold(const char *identity, size_t length)
+{
+    if (length == 0 || length > IDENTITY_LENGTH_MAX || identity[0] == '#' || identity[0] == ' ')
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        if (iscntrl((unsigned char)identity[i]))
+            return false;
+    }
+    return true;
+}

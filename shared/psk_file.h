@@ -7,6 +7,7 @@
 #include "shared/limits.h"
 #include "shared/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,5 +22,9 @@ typedef enum status psk_entry_fn(void *owner, const char *identity, size_t ident
  * `path` may be a pipe or a memory file; it is read once, from start to end. */
 MUST_USE enum status psk_file_read(const char *path, psk_entry_fn *entry, void *owner, char *why,
                                    size_t why_size);
+
+/* Whether a line of such a file can name this identity: 1 to IDENTITY_LENGTH_MAX octets without
+ * control characters, with no # or blank in front. */
+bool psk_file_can_hold(const char *identity, size_t length);
 
 #endif

@@ -150,3 +150,16 @@ Test(psk_file, pipe_is_read_to_its_end)
     cr_assert_eq(entries.count, 2);
     close(ends[0]);
 }
+
+Test(psk_file, identities_that_a_line_can_name)
+{
+    static const char long_identity[IDENTITY_LENGTH_MAX + 1] = "x";
+    cr_assert(psk_file_can_hold("urn:dev:1", 9));
+    cr_assert(psk_file_can_hold("a#b c", 5));
+    cr_assert_not(psk_file_can_hold("", 0));
+    cr_assert_not(psk_file_can_hold("#a", 2));
+    cr_assert_not(psk_file_can_hold(" a", 2));
+    cr_assert_not(psk_file_can_hold("a\nb", 3));
+    cr_assert_not(psk_file_can_hold("a\0b", 3));
+    cr_assert_not(psk_file_can_hold(long_identity, sizeof long_identity));
+}
