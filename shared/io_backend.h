@@ -94,7 +94,7 @@ struct io_watch {
     bool cancelled;        /* and has been asked to end */
 };
 /* Twice as many as may be watched, so that closing ones do not stand in the way. */
-#define IO_WATCHES_MAX (2 * IO_SOCKETS_MAX)
+#define IO_WATCHES_MAX ((size_t)2 * IO_SOCKETS_MAX)
 
 struct io_backend_calls {
     const char *name;

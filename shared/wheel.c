@@ -50,9 +50,8 @@ static void unlink_timer(struct wheel *wheel, struct timer *timer)
         return;
     /* The last of its list. Where that was the list's head too, the slot is empty now. */
     struct timer **first = &wheel->slots[0][0];
-    uintptr_t offset = (uintptr_t)link - (uintptr_t)first;
-    if (offset < sizeof wheel->slots) {
-        size_t index = offset / sizeof *first;
+    if ((uintptr_t)link - (uintptr_t)first < sizeof wheel->slots) {
+        size_t index = (size_t)(link - first);
         wheel->occupied[index / WHEEL_SLOTS] &= ~(UINT64_C(1) << (index % WHEEL_SLOTS));
     }
 }
