@@ -302,8 +302,9 @@ enum exit_status node_run(struct node *node)
     while (node->stage != NODE_ENDED) {
         uint64_t now_ms = io_now_ms(node->io);
         if (io_turn(node->io, next_deadline_ms(node, now_ms)) != STATUS_OK) {
+            /* Nothing more will be heard of the children; our end is their SIGTERM. */
             log_line(LOG_ERROR, "up", "the loop failed", "reason=\"%s\"", strerror(errno));
-            stop(node, EXIT_FAILED);
+            return EXIT_FAILED;
         }
         http_run(node->http);
         tick(node, io_now_ms(node->io));

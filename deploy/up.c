@@ -115,16 +115,15 @@ static enum exit_status run(struct node *node)
         return EXIT_FAILED;
     }
     node->inherited[node->inherited_count++] = up_options.psks.descriptor;
-    if (up_options.psks.identities.count == 0)
-        log_line(LOG_WARN, "up", "no identities given, no device can connect",
-                 "hint=\"holdfast psk gen, --psk-file\"");
-
     if (node_init(node) != STATUS_OK) {
         char text[ADDRESS_TEXT_MAX];
         option_complain(&up_option_table, "--http", "cannot serve at %s: %s; want a free address",
                         address_format(&up_options.http, text), strerror(errno));
         result = EXIT_UNUSABLE;
     } else {
+        if (up_options.psks.identities.count == 0)
+            log_line(LOG_WARN, "up", "no identities given, no device can connect",
+                     "hint=\"holdfast psk gen, --psk-file\"");
         result = node_run(node);
     }
     node_free(node);
