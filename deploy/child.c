@@ -35,6 +35,8 @@ static enum status take_word(struct child_ready *ready, struct cursor word)
         {"coaps", &ready->coaps},
         {"coap", &ready->coap},
     };
+    if (cursor_left(&word) == 0)
+        return STATUS_MALFORMED;
     const uint8_t *equals = memchr(word.at, '=', cursor_left(&word));
     if (!equals)
         return STATUS_MALFORMED;
