@@ -72,7 +72,7 @@ void cluster_key_text(const struct cluster_key *key, char text[CLUSTER_KEY_TEXT_
 {
     for (size_t i = 0; i < CLUSTER_KEY_SIZE; i++)
         (void)snprintf(text + 2 * i, 3, "%02x", key->bytes[i]);
-    memcpy(text + 2 * CLUSTER_KEY_SIZE, "\n", sizeof "\n");
+    memcpy(text + CLUSTER_KEY_TEXT_SIZE - sizeof "\n", "\n", sizeof "\n");
 }
 
 enum status state_folder_write_key(const char *path, const struct cluster_key *key)

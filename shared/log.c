@@ -85,7 +85,7 @@ static bool is_plain(unsigned char octet)
 static size_t escape(char out[5], unsigned char octet)
 {
     static const char digits[] = "0123456789abcdef";
-    char letter = octet == '\n' ? 'n' : octet == '\r' ? 'r' : octet == '\t' ? 't' : 0;
+    char letter = octet == '\n' ? 'n' : octet == '\r' ? 'r' : octet == '\t' ? 't' : '\0';
     if (octet == '"' || octet == '\\')
         letter = (char)octet;
     if (letter) {

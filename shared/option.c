@@ -230,7 +230,7 @@ static void environment_name(const char *name, char out[NAME_SIZE])
 {
     (void)snprintf(out, NAME_SIZE, "HOLDFAST_%s", name);
     for (char *at = out; *at; at++)
-        *at = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
+        *at = (char)(*at == '-' ? '_' : toupper((unsigned char)*at));
 }
 
 /* Repeatable options are split at blanks. */
