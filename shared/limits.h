@@ -52,6 +52,15 @@
 #define PATH_HELD_MS 5000
 #define AMPLIFICATION_FACTOR 3 /* octets out per octet in to an address that has not answered */
 
+/* Store */
+#define STORE_SEALED_MAX 320    /* octets of a sealed session or key */
+#define STORE_MARK_MAX 80       /* octets of a session's changing part */
+#define STORE_EXCHANGE_MAX 1344 /* octets of a remembered exchange */
+#define STORE_EVENT_MAX 1536    /* octets of one event */
+#define STORE_LOG_EVENTS_MAX 1000000 /* events kept; the oldest go */
+#define MEMBER_TTL_MS 3000      /* a worker that has not beaten within this is gone */
+#define MEMBER_BEAT_MS 500
+
 /* CoAP */
 #define COAP_MESSAGE_SIZE_MAX 1280
 #define COAP_EXCHANGE_LIFETIME_MS 247000 /* RFC 7252 section 4.8.2 */
