@@ -46,6 +46,7 @@
 #define STORE_QUESTIONS_MAX 16384    /* unanswered questions to the store */
 #define HANDSHAKES_MAX_DEFAULT 4096  /* open at once in one worker; full: refused, counted */
 #define HANDSHAKE_LIFETIME_MS 30000  /* from the cookie's return to the first application record */
+#define HANDSHAKE_REPEATS_MAX 8      /* of our first flight because the client repeats its own */
 #define HANDSHAKE_HELD_MAX 8         /* records held while a PSK is looked up */
 #define HANDSHAKE_FLIGHT_MAX 4096    /* octets of one flight of ours */
 #define PATH_HELD_MAX 64             /* replies of one worker that wait for a path to be proven */

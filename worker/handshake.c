@@ -351,7 +351,10 @@ static bool feed(struct handshakes *handshakes, struct handshake *handshake,
 {
     switch (tls_feed(&handshakes->tls, handshake->tls, datagram->bytes, datagram->length)) {
     case TLS_WAITING:
-        if (handshakes->tls.flight.length > 0) {
+        /* wolfSSL answers a repeated flight with one, and so may the client, whose key is wrong:
+         * without a bound the two go on at the speed of the network. The timer repeats it too. */
+        if (handshakes->tls.flight.length > 0 && handshake->repeats < HANDSHAKE_REPEATS_MAX) {
+            handshake->repeats++;
             send_output(handshakes, &handshake->path);
             set_timer(handshakes, handshake);
         }
@@ -450,6 +453,7 @@ static void establish(struct handshakes *handshakes, struct handshake *handshake
     count(handshakes, WORKER_HANDSHAKES_OK);
     keys_wipe(&handshake->result, sizeof(handshake->result));
     handshake->state = HANDSHAKE_RETAINED;
+    handshake->repeats = 0;
     handshake->ends_ms = handshakes->now_ms + HANDSHAKE_LIFETIME_MS;
     set_timer(handshakes, handshake);
     send_flight(handshakes, &handshake->path, handshake->last_flight.bytes,

@@ -65,7 +65,7 @@ struct handshake {
     struct handshake_datagram last_flight; /* lengths and datagrams, as in struct flight */
     struct tls_result result;
     struct replay replay; /* the client's authentic epoch 1 records so far */
-    uint32_t repeats;     /* of our last flight */
+    uint32_t repeats;     /* of the flight at hand, for a client that repeats its own */
 };
 
 typedef void handshake_send_fn(void *owner, const struct path *path, const uint8_t *datagram,
