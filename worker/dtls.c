@@ -114,11 +114,10 @@ static void send_alert(struct dtls *dtls, struct session *session, enum alert_le
 }
 
 /* RFC 9146 section 6 leaves the check of the new address to the application: an answer to a message
- * of ours from there shows that it is not somebody else's. */
+ * of ours from there shows that it is not somebody else's. Probes get lost like anything else, so
+ * each reply that has to wait sends one, as far as the credit goes. */
 static void probe_path(struct dtls *dtls, struct session *session)
 {
-    if (session->ping_sent)
-        return;
     uint8_t probe[PROBE_SIZE_MAX];
     size_t length = dtls->options.probe(dtls->options.owner, session, probe, sizeof(probe));
     if (length == 0 || !charge_path(session, length)) {
@@ -276,6 +275,10 @@ static void receive_record(struct dtls *dtls, struct session *session, const str
                            const struct record *record)
 {
     size_t record_length = record->header_length + record->payload_length;
+    if (record->version != RECORD_VERSION_DTLS12) {
+        count(dtls, WORKER_DROPPED_VERSION);
+        return;
+    }
     if (record->epoch != SESSION_EPOCH) {
         count(dtls, WORKER_DROPPED_EPOCH);
         return;

@@ -23,7 +23,8 @@ typedef void dtls_send_fn(void *owner, const struct path *path, const uint8_t *d
 typedef void dtls_receive_fn(void *owner, struct session *session, uint64_t now_ms,
                              const uint8_t *data, size_t length);
 /* Wanted: a small message that the peer answers; dtls_path_answered is to be told of the answer.
- * Returns its length. */
+ * While session->ping_sent, the one before is unanswered: the same message again, so that an answer
+ * to either counts. Returns its length. */
 typedef size_t dtls_probe_fn(void *owner, struct session *session, uint8_t *space, size_t size);
 /* The session ends with this call. */
 typedef void dtls_ended_fn(void *owner, const struct session *session);

@@ -84,7 +84,8 @@ static size_t write_probe(void *owner, struct session *session, uint8_t *space, 
 {
     (void)owner;
     struct writer writer = writer_over(space, size);
-    session->ping_id = session->next_message_id++;
+    if (!session->ping_sent)
+        session->ping_id = session->next_message_id++;
     coap_write_ping(&writer, session->ping_id);
     return writer_ok(&writer) ? writer_length(&writer) : 0;
 }
