@@ -228,6 +228,20 @@ size_t peer_seal_as(struct peer *peer, const struct record_header *header, const
     return writer_length(&writer);
 }
 
+bool peer_open_record(struct peer *peer, const struct datagram *datagram, uint8_t **content,
+                      size_t *length, uint8_t *type)
+{
+    const struct suite *suite = peer->options.suite;
+    struct record_keys keys;
+    memcpy(keys.key, wolfSSL_GetServerWriteKey(peer->ssl), suite->key_length);
+    memcpy(keys.iv, wolfSSL_GetServerWriteIV(peer->ssl), suite->iv_length);
+    struct cursor cursor = cursor_over(datagram->bytes, datagram->length);
+    struct record record;
+    return record_next(&cursor, peer->options.cid_length, &record) == STATUS_OK &&
+           protect_open(&peer->protector, suite, &keys, &record, content, length, type) ==
+               STATUS_OK;
+}
+
 size_t peer_seal(struct peer *peer, uint8_t type, const void *content, size_t length,
                  uint8_t *space, size_t size)
 {

@@ -71,6 +71,9 @@ size_t peer_seal(struct peer *peer, uint8_t type, const void *content, size_t le
                  uint8_t *space, size_t size);
 size_t peer_seal_as(struct peer *peer, const struct record_header *header, const void *content,
                     size_t length, uint8_t *space, size_t size);
+/* Opens a record of the server's, in place; false: not authentic. */
+bool peer_open_record(struct peer *peer, const struct datagram *datagram, uint8_t **content,
+                      size_t *length, uint8_t *type);
 /* The header that peer_seal would use; takes the number. */
 struct record_header peer_next_header(struct peer *peer, uint8_t type, struct cid *cid);
 

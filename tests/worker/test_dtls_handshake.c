@@ -190,17 +190,9 @@ Test(dtls_handshake, plain_text_does_not_repeat_the_last_flight)
 Test(dtls_handshake, the_last_flight_is_not_repeated_for_ever)
 {
     struct datagrams log = {0};
-    get_finished(&peer, &with_cid);
-    struct datagram flight = peer.out.items[0];
-    struct cid cid = {0};
-    (void)flight;
-    peer_deliver(&peer, &endpoint);
     endpoint.log = &log;
-    endpoint_run(&endpoint, 0);
-    peer_settle(&peer, &endpoint);
-    cr_assert(peer.connected);
-    cid = peer_server_cid(&peer);
-    cr_assert_gt(cid.length, 0);
+    peer_open(&peer, &with_cid);
+    cr_assert(peer_connect(&peer, &endpoint));
     for (int i = 0; i < 2 * SEQUENCE_HANDSHAKE_RESERVED; i++) {
         uint8_t record[128];
         const uint8_t finished[12 + 12] = {20, 0, 0, 12, 0, 3, 0, 0, 0, 0, 0, 12};
@@ -241,6 +233,25 @@ Test(dtls_handshake, repeats_its_first_flight_by_the_timer)
     cr_assert(peer.connected);
     cr_expect(peer_converses(&peer, &endpoint));
     cr_expect_eq(endpoint_count(&endpoint, WORKER_HANDSHAKES_OK), 1);
+    peer_close(&peer);
+}
+
+/* The client's Finished never opens, and each side answers the other's repetition with its own. */
+Test(dtls_handshake, two_that_repeat_themselves_come_to_an_end)
+{
+    static const struct peer_options wrong_key = {
+        .cid = true, .psk = (const uint8_t *)"guessed", .psk_length = 7};
+    struct datagrams log = {0};
+    endpoint.log = &log;
+    peer_open(&peer, &wrong_key);
+    cr_expect(!peer_connect(&peer, &endpoint));
+    for (int i = 0; i < 20; i++) {
+        peer_time_out(&peer);
+        peer_settle(&peer, &endpoint);
+    }
+    cr_expect_leq(log.count, 1 + 2 * (1 + HANDSHAKE_REPEATS_MAX), "%zu datagrams", log.count);
+    endpoint.log = NULL;
+    datagrams_clear(&log);
     peer_close(&peer);
 }
 
