@@ -1,7 +1,7 @@
 /* An established DTLS session: keys, numbers, CIDs and the peer's address in at most 256 octets,
  * and the tables that find it. Memory of one session: SESSION_SIZE in the pool, its identity
  * (1 + length octets of heap), and a slot of 8 octets in each of two tables at a load between 3/8
- * and 3/4. */
+ * and 3/4, which while a table grows takes half as much again. */
 #ifndef HOLDFAST_WORKER_SESSION_H
 #define HOLDFAST_WORKER_SESSION_H
 
