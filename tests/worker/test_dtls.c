@@ -251,6 +251,42 @@ Test(dtls, nothing_is_sealed_without_a_lease)
     peer_close(&peer);
 }
 
+static void ignore_answer(void *owner, const struct store_answer *answer)
+{
+    uint64_t *first = owner;
+    cr_assert_eq(answer->outcome, STORE_OK);
+    *first = answer->first;
+}
+
+/* DESIGN.md section 7, invariant 1: another worker that believes it owns the session holds another
+ * block. */
+Test(dtls, numbers_leased_to_another_worker_are_not_used)
+{
+    struct datagrams log = {0};
+    struct peer peer;
+    const struct peer_options options = {.cid = true};
+    uint64_t theirs = 0;
+    connect_or_die(&peer, &options);
+    cr_assert(peer_converses(&peer, &endpoint));
+    const struct store_waiter waiter = {ignore_answer, &theirs, peer_server_cid(&peer)};
+    cr_assert_eq(store_lease_sequences(endpoint.store, &waiter), STATUS_OK);
+    endpoint_run(&endpoint, 1);
+    cr_assert_eq(theirs, SEQUENCE_HANDSHAKE_RESERVED + SEQUENCE_LEASE);
+
+    endpoint.log = &log;
+    send_many(&peer, 2 * SEQUENCE_LEASE);
+    struct sealed sealed = read_sealed(&log, &options);
+    cr_assert_eq(sealed.count, 2 * SEQUENCE_LEASE);
+    expect_unique(sealed.sequences, sealed.count, "sequence number");
+    for (size_t i = 0; i < sealed.count; i++)
+        cr_assert(sealed.sequences[i] < theirs || sealed.sequences[i] >= theirs + SEQUENCE_LEASE);
+    endpoint.log = NULL;
+    free(sealed.sequences);
+    free(sealed.nonces);
+    datagrams_clear(&log);
+    peer_close(&peer);
+}
+
 /* --- the size of things --- */
 
 static void measure(const struct peer_options *options, const char *what)

@@ -217,6 +217,39 @@ Test(dtls_handshake, the_last_flight_is_not_repeated_for_ever)
     peer_close(&peer);
 }
 
+Test(dtls_handshake, answers_through_the_lb_that_delivered_last)
+{
+    get_finished(&peer, &with_cid);
+    struct datagram flight = datagrams_take(&peer.out);
+    const struct path path = {.address = peer.address, .lb = 9, .listener = 4};
+    dtls_receive(endpoint.dtls, endpoint.now_ms, &path, flight.bytes, flight.length);
+    endpoint_run(&endpoint, 0);
+    cr_assert_eq(endpoint.sent.count, 1);
+    cr_expect_eq(endpoint.sent.items[0].path.lb, 9);
+    cr_expect_eq(endpoint.sent.items[0].path.listener, 4);
+    free(flight.bytes);
+    peer_close(&peer);
+}
+
+/* What has returned no cookie gets no answer, even if it says something of the handshake. */
+Test(dtls_handshake, another_address_gets_no_answer)
+{
+    const struct address elsewhere = endpoint_address(66, 6);
+    get_finished(&peer, &with_cid);
+    struct datagram flight = datagrams_take(&peer.out);
+    endpoint_receive(&endpoint, &elsewhere, flight.bytes, flight.length);
+    endpoint_run(&endpoint, 0);
+    for (size_t i = 0; i < endpoint.sent.count; i++)
+        cr_expect(!address_equal(&endpoint.sent.items[i].path.address, &elsewhere));
+    endpoint_receive(&endpoint, &peer.address, flight.bytes, flight.length);
+    endpoint_run(&endpoint, 0);
+    peer_settle(&peer, &endpoint);
+    cr_expect(peer.connected);
+    cr_expect(peer_converses(&peer, &endpoint));
+    free(flight.bytes);
+    peer_close(&peer);
+}
+
 Test(dtls_handshake, repeats_its_first_flight_by_the_timer)
 {
     get_cookie(&peer, &with_cid);

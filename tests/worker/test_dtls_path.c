@@ -269,6 +269,20 @@ Test(dtls_path, replayed_records_give_no_credit)
     free(record.bytes);
 }
 
+Test(dtls_path, credit_does_not_move_with_the_session)
+{
+    struct address third = endpoint_address(3, 33);
+    for (int i = 0; i < 10; i++) {
+        struct datagram record = next_record(&peer);
+        deliver(&record, &away);
+        free(record.bytes);
+    }
+    struct datagram record = next_record(&peer);
+    deliver(&record, &third);
+    cr_expect_eq(endpoint.receiver->path_credit, AMPLIFICATION_FACTOR * record.length);
+    free(record.bytes);
+}
+
 Test(dtls_path, a_lost_probe_is_followed_by_another)
 {
     uint8_t reply[1000] = {0};

@@ -237,6 +237,30 @@ Test(tls, the_last_flight_again_in_new_records)
     peer_close(&peer);
 }
 
+/* The explicit nonce of wolfSSL's Finished is whatever it is; ours must not run into those that
+ * count up from it. */
+Test(tls, our_nonces_keep_clear_of_wolfssls)
+{
+    static const uint16_t theirs[] = {0, 1, 2, 0x7fff, 0x8000, 0x8001, 0xffff};
+    static const uint16_t ours[] = {0x8001, 0x8001, 1, 1, 1, 1, 1};
+    for (size_t s = 0; s < suites_count; s++) {
+        struct tls *tls = begin(&(struct peer_options){.suite = &suites[s], .cid = true});
+        answer(&context);
+        cr_assert_eq(feed_all(tls), TLS_DONE);
+        for (size_t i = 0; i < sizeof(theirs) / sizeof(theirs[0]); i++) {
+            /* length 2, then ChangeCipherSpec: 14, then the Finished: header 13, nonce */
+            uint8_t *nonce = context.flight.bytes + 2 + 14 + 13;
+            struct tls_result result;
+            nonce[0] = (uint8_t)(theirs[i] >> 8);
+            nonce[1] = (uint8_t)theirs[i];
+            cr_assert_eq(tls_result(&context, tls, &result), STATUS_OK);
+            cr_expect_eq(result.nonce_prefix, suites[s].explicit_length ? ours[i] : 1);
+        }
+        tls_free(tls);
+        peer_close(&peer);
+    }
+}
+
 Test(tls, noise_instead_of_a_flight)
 {
     uint64_t random = 5;
