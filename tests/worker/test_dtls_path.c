@@ -269,6 +269,17 @@ Test(dtls_path, replayed_records_give_no_credit)
     free(record.bytes);
 }
 
+Test(dtls_path, older_records_from_elsewhere_give_no_credit)
+{
+    struct datagram older = next_record(&peer);
+    struct datagram newer = next_record(&peer);
+    deliver(&newer, &away);
+    deliver(&older, &home);
+    cr_expect_eq(endpoint.receiver->path_credit, AMPLIFICATION_FACTOR * newer.length);
+    free(older.bytes);
+    free(newer.bytes);
+}
+
 Test(dtls_path, credit_does_not_move_with_the_session)
 {
     struct address third = endpoint_address(3, 33);
