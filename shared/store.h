@@ -4,8 +4,9 @@
  * A call queues a question and returns at once. Its answer comes through the waiter from store_run,
  * never from within the call; each question that was taken gets exactly one answer,
  * STORE_UNAVAILABLE if need be. STATUS_FULL: STORE_QUESTIONS_MAX are unanswered, and this one was
- * not taken. What a call is given is copied. Answers name their subject; the caller looks it up
- * again, since it may be gone.
+ * not taken; nor is one whose subject or values cannot be (STATUS_MALFORMED, STATUS_TOO_LONG,
+ * STATUS_UNSUPPORTED). What a call is given is copied. Answers name their subject; the caller looks
+ * it up again, since it may be gone.
  *
  * Order: questions about one subject are carried out in the order in which they were asked.
  * Commit: STORE_OK for a write means that it survives what the engine promises to survive.
@@ -132,7 +133,9 @@ struct store {
 struct store_options {
     const char *url; /* memory:, lmdb:DIR, redis://..., rediss://..., redis+sentinel://... */
     struct io *io;   /* the loop that descriptors are watched on */
-    struct metrics *metrics; /* rows of shared/store_metrics.h, or NULL */
+    struct metrics *metrics; /* what holds the rows of shared/store_metrics.h, or NULL */
+    size_t metrics_row;      /* index of the first of them */
+    size_t metrics_thread;   /* whose array: that of the thread that calls store_run */
     uint32_t session_ttl_s;
     uint32_t member_ttl_ms; /* an entry that is not renewed within this is gone */
 };
@@ -222,8 +225,9 @@ MUST_USE static inline enum status store_lease_nonces(struct store *store, uint8
 {
     return store->engine->lease_nonces(store, cid_config, waiter);
 }
-/* Enters a worker; worker_id 0: the lowest free one. STORE_EXISTS: another boot holds the id and
- * has not left or run out; or, for 0, none up to WORKERS_MAX is free. */
+/* Enters a worker; worker_id 0: the one that this boot has already, else the lowest free one.
+ * STORE_EXISTS: another boot holds the id and has not left or run out; or, for 0, none up to
+ * WORKERS_MAX is free. STORE_UNAVAILABLE also when WORKERS_MAX others have joined. */
 MUST_USE static inline enum status store_join(struct store *store,
                                               const struct store_member *member,
                                               const struct store_waiter *waiter)
@@ -253,7 +257,8 @@ MUST_USE static inline enum status store_list_members(struct store *store,
 
 /* --- turns --- */
 
-/* Carries out what was asked, commits, gives the answers that are there. Returns how many. */
+/* Carries out what was asked, commits, gives the answers that are there. Returns how many. An
+ * answer may ask, but neither run nor free the store. now_ms: CLOCK_MONOTONIC, as of io_now_ms. */
 static inline size_t store_run(struct store *store, uint64_t now_ms)
 {
     return store->engine->run(store, now_ms);
@@ -268,6 +273,7 @@ static inline const char *store_trouble(const struct store *store)
 {
     return store->engine->trouble(store);
 }
+/* What is unanswered is dropped without an answer, done or not: who wants to know runs it first. */
 static inline void store_free(struct store *store)
 {
     if (store)

@@ -1,0 +1,45 @@
+#include "shared/store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "shared/store_engines.h"
+
+#define FORMS_SIZE 256
+
+struct scheme {
+    const char *prefix; /* what a URL begins with */
+    const char *form;   /* how the whole of it looks */
+    store_open_fn *open;
+};
+
+static const struct scheme schemes[] = {
+    {"memory:", "memory:", store_memory_open},
+};
+#define SCHEMES_COUNT (sizeof schemes / sizeof schemes[0])
+
+static void list_forms(char forms[FORMS_SIZE])
+{
+    size_t length = 0;
+    for (size_t i = 0; i < SCHEMES_COUNT && length < FORMS_SIZE; i++) {
+        const char *separator = i == 0 ? "" : i + 1 < SCHEMES_COUNT ? ", " : " or ";
+        length += (size_t)snprintf(forms + length, FORMS_SIZE - length, "%s%s", separator,
+                                   schemes[i].form);
+    }
+}
+
+enum status store_open(struct store **store, const struct store_options *options, char *why,
+                       size_t why_size)
+{
+    for (size_t i = 0; i < SCHEMES_COUNT; i++) {
+        const struct scheme *scheme = &schemes[i];
+        if (strncmp(options->url, scheme->prefix, strlen(scheme->prefix)) == 0)
+            return scheme->open(store, options, why, why_size);
+    }
+    /* Not the whole URL, for it may hold a password. */
+    char forms[FORMS_SIZE];
+    list_forms(forms);
+    (void)snprintf(why, why_size, "store \"%.*s\": no such scheme; want %s",
+                   (int)strcspn(options->url, ":/@"), options->url, forms);
+    return STATUS_MALFORMED;
+}
