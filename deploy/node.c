@@ -29,10 +29,39 @@ static void stop(struct node *node, enum exit_status result)
         return;
     node->stage = NODE_STOPPING;
     node->result = result;
+    node->drain_by_ms = io_now_ms(node->io) + UP_DRAIN_MS;
     node->stop_by_ms = io_now_ms(node->io) + UP_STOP_MS;
-    for (size_t i = 0; i < node->child_count; i++) {
+    /* The lb follows when they have ended: their last replies go through it. */
+    for (size_t i = 0; i + 1 < node->child_count; i++) {
         if (node->children[i].pid)
             (void)kill(node->children[i].pid, SIGTERM);
+    }
+}
+
+/* NODE_STOPPING: what is due after stop(). */
+static void stop_further(struct node *node, uint64_t now_ms)
+{
+    const struct child *lb = &node->children[node->child_count - 1];
+    size_t workers_left = 0;
+    for (size_t i = 0; i + 1 < node->child_count; i++)
+        workers_left += node->children[i].pid != 0;
+    if (workers_left == 0 && lb->pid == 0) {
+        node->stage = NODE_ENDED;
+        return;
+    }
+    if (lb->pid && !node->lb_told && (workers_left == 0 || now_ms >= node->drain_by_ms)) {
+        node->lb_told = true;
+        (void)kill(lb->pid, SIGTERM);
+    }
+    if (now_ms < node->stop_by_ms || node->killed)
+        return;
+    node->killed = true;
+    for (size_t i = 0; i < node->child_count; i++) {
+        const struct child *child = &node->children[i];
+        if (child->pid == 0)
+            continue;
+        log_line(LOG_WARN, "up", "child does not end, killed", "child=%s", child->name);
+        (void)kill(child->pid, SIGKILL);
     }
 }
 
@@ -192,10 +221,8 @@ static void on_signal(void *owner, int descriptor, uint32_t events)
 /* What is due at now_ms. */
 static void tick(struct node *node, uint64_t now_ms)
 {
-    bool any_left = false;
     for (size_t i = 0; i < node->child_count; i++) {
         struct child *child = &node->children[i];
-        any_left |= child->pid != 0;
         if (child->deadline_ms > now_ms || node->stage == NODE_STOPPING)
             continue;
         child->deadline_ms = UINT64_MAX;
@@ -212,21 +239,8 @@ static void tick(struct node *node, uint64_t now_ms)
             break;
         }
     }
-    if (node->stage != NODE_STOPPING)
-        return;
-
-    if (!any_left) {
-        node->stage = NODE_ENDED;
-    } else if (now_ms >= node->stop_by_ms && !node->killed) {
-        node->killed = true;
-        for (size_t i = 0; i < node->child_count; i++) {
-            struct child *child = &node->children[i];
-            if (child->pid == 0)
-                continue;
-            log_line(LOG_WARN, "up", "child does not end, killed", "child=%s", child->name);
-            (void)kill(child->pid, SIGKILL);
-        }
-    }
+    if (node->stage == NODE_STOPPING)
+        stop_further(node, now_ms);
 }
 
 static uint64_t next_deadline_ms(const struct node *node, uint64_t now_ms)
@@ -235,6 +249,8 @@ static uint64_t next_deadline_ms(const struct node *node, uint64_t now_ms)
     uint64_t http_ms = http_timeout_ms(node->http);
     if (http_ms < UINT64_MAX - now_ms)
         next_ms = now_ms + http_ms;
+    if (node->stage == NODE_STOPPING && !node->lb_told && node->drain_by_ms < next_ms)
+        next_ms = node->drain_by_ms;
     if (node->stage == NODE_STOPPING && !node->killed && node->stop_by_ms < next_ms)
         next_ms = node->stop_by_ms;
     for (size_t i = 0; i < node->child_count; i++) {

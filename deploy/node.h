@@ -29,7 +29,10 @@ struct node {
     const struct up_options *options;
     char programs[PATH_MAX]; /* the folder of this program and its children */
     char key_file[PATH_MAX]; /* as the children open it */
-    int inherited[2];        /* descriptors that the children read keys from */
+    /* Where workers meet the lb. Both empty: nowhere, the lb is told their addresses. */
+    char store_url[PATH_MAX + sizeof "lmdb:"];
+    char store_file[PATH_MAX]; /* instead of store_url: a --config file that holds a password */
+    int inherited[3];          /* descriptors that the children read keys and that file from */
     size_t inherited_count;
 
     struct io *io;
@@ -41,14 +44,16 @@ struct node {
     enum exit_status result;
     struct child children[UP_WORKERS_MAX + 1]; /* workers 1 to N, then the lb */
     size_t child_count;
-    size_t started; /* NODE_STARTING: children that serve */
+    size_t started;       /* NODE_STARTING: children that serve */
+    uint64_t drain_by_ms; /* NODE_STOPPING: when the lb is told, if workers are left */
     uint64_t stop_by_ms;
+    bool lb_told;
     bool killed;
     uint64_t restarts_ms[UP_RESTARTS_MAX]; /* when; a ring */
     uint64_t restart_count;                /* ever */
 };
 
-/* Fills in everything but what up.c has set: options, programs, key_file, inherited. Takes the
+/* Fills in everything but what up.c has set: options, programs, files, store_url. Takes the
  * signals, binds HTTP. STATUS_SYSTEM: errno says why; node_free all the same. */
 MUST_USE enum status node_init(struct node *node);
 void node_free(struct node *node);

@@ -25,11 +25,24 @@ static void add_common(struct arguments *arguments, const struct node *node)
     arguments_add(arguments, "%s", up_log_names[options->log]);
 }
 
+static bool has_store(const struct node *node)
+{
+    return node->store_url[0] != '\0' || node->store_file[0] != '\0';
+}
+
+static void add_store(struct arguments *arguments, const struct node *node)
+{
+    bool is_secret = node->store_file[0] != '\0';
+    arguments_add(arguments, "%s", is_secret ? "--config" : "--store");
+    arguments_add(arguments, "%s", is_secret ? node->store_file : node->store_url);
+}
+
 static void worker_arguments(const struct node *node, size_t number, struct arguments *arguments)
 {
     const struct child *worker = &node->children[number - 1];
     struct address link = {.ip = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}};
-    /* The lb knows a worker by its address, so a worker that comes back comes back there. */
+    /* The lb knows a worker by its address, so a worker that comes back comes back there; and by
+     * that it shows the store that its former life is over. */
     if (worker->was_ready)
         link = worker->ready.link;
     arguments_add(arguments, "%s/holdfast-worker", node->programs);
@@ -37,6 +50,8 @@ static void worker_arguments(const struct node *node, size_t number, struct argu
     arguments_add(arguments, "%zu", number);
     add_address(arguments, "--link", &link);
     add_common(arguments, node);
+    if (has_store(node))
+        add_store(arguments, node);
     arguments_add(arguments, "--cid-length");
     arguments_add(arguments, "%llu", (unsigned long long)node->options->cid_length);
     arguments_add(arguments, "--psk-file");
@@ -50,6 +65,16 @@ static const struct address *listener(const struct child *lb, const struct addre
     return lb->was_ready && wanted->port == 0 && told->port != 0 ? told : wanted;
 }
 
+static void add_workers(struct arguments *arguments, const struct node *node)
+{
+    for (size_t i = 0; i + 1 < node->child_count; i++) {
+        char text[ADDRESS_TEXT_MAX];
+        arguments_add(arguments, "--worker");
+        arguments_add(arguments, "%zu=%s", i + 1,
+                      address_format(&node->children[i].ready.link, text));
+    }
+}
+
 static void lb_arguments(const struct node *node, struct arguments *arguments)
 {
     const struct child *lb = &node->children[node->child_count - 1];
@@ -59,12 +84,10 @@ static void lb_arguments(const struct node *node, struct arguments *arguments)
     add_address(arguments, "--coap", listener(lb, &options->coap, &lb->ready.coap));
     arguments_add(arguments, "--link");
     arguments_add(arguments, ANY_LOOPBACK); /* workers learn it from each frame */
-    for (size_t i = 0; i + 1 < node->child_count; i++) {
-        char text[ADDRESS_TEXT_MAX];
-        arguments_add(arguments, "--worker");
-        arguments_add(arguments, "%zu=%s", i + 1,
-                      address_format(&node->children[i].ready.link, text));
-    }
+    if (has_store(node))
+        add_store(arguments, node);
+    else
+        add_workers(arguments, node);
     add_common(arguments, node);
     arguments_add(arguments, "--cid");
     arguments_add(arguments, "0:%llu", (unsigned long long)options->cid_length);

@@ -27,27 +27,36 @@ static enum status find_programs(struct node *node)
     return STATUS_OK;
 }
 
-/* The key as the children read it: a memory file, so that another node that uses the same state
- * folder cannot change it under children that start again. */
+/* A memory file that children read by the path that comes back: what is in it is neither in their
+ * arguments nor, where another node that uses the same state folder could change it under children
+ * that start again, on a disk. */
+static enum status share(struct node *node, const char *name, const char *text, char path[PATH_MAX])
+{
+    int file = memfd_create(name, MFD_CLOEXEC);
+    if (file < 0)
+        return STATUS_SYSTEM;
+    size_t length = strlen(text);
+    node->inherited[node->inherited_count++] = file;
+    (void)snprintf(path, PATH_MAX, "/proc/self/fd/%d", file);
+    return write(file, text, length) == (ssize_t)length ? STATUS_OK : STATUS_SYSTEM;
+}
+
 static enum status share_key(struct node *node, const struct cluster_key *key)
 {
     char text[CLUSTER_KEY_TEXT_SIZE];
-    int file = memfd_create("cluster-key", MFD_CLOEXEC);
-    if (file < 0)
-        return STATUS_SYSTEM;
     cluster_key_text(key, text);
-    ssize_t written = write(file, text, sizeof text - 1);
+    enum status status = share(node, "cluster-key", text, node->key_file);
     keys_wipe(text, sizeof text);
-    node->inherited[node->inherited_count++] = file;
-    (void)snprintf(node->key_file, sizeof node->key_file, "/proc/self/fd/%d", file);
-    return written == (ssize_t)sizeof text - 1 ? STATUS_OK : STATUS_SYSTEM;
+    return status;
 }
 
-/* A fresh key for each start. The store of this version is memory, so sessions end with the node;
- * were the key to stay, Connection IDs would be counted again from their beginning under it. */
-static enum exit_status make_key(struct node *node, struct cluster_key *key)
+static bool outlives_node(void)
 {
-    char folder[STATE_PATH_MAX];
+    return strcmp(up_options.store_url, "memory:") != 0;
+}
+
+static enum exit_status find_folder(char folder[STATE_PATH_MAX])
+{
     switch (state_folder_path(up_options.state_dir, folder)) {
     case STATUS_OK:
         break;
@@ -60,17 +69,44 @@ static enum exit_status make_key(struct node *node, struct cluster_key *key)
                         "the path is too long; want a shorter one");
         return EXIT_UNUSABLE;
     }
-    if (keys_random(key, sizeof *key) != STATUS_OK) {
+    if (state_folder_make(folder) == STATUS_OK)
+        return EXIT_DONE;
+    option_complain(&up_option_table, "--state-dir",
+                    "cannot write to %s: %s; want a folder of this user's own", folder,
+                    strerror(errno));
+    return EXIT_UNUSABLE;
+}
+
+/* A store that outlives the node is sealed with a key that does. Sessions of the memory store end
+ * with the node, and so does its key: were it to stay, Connection IDs would be counted again from
+ * their beginning under it. */
+static enum status choose_key(const char *folder, struct cluster_key *key)
+{
+    enum status status =
+        outlives_node() ? state_folder_keep_store_key(folder, key) : keys_random(key, sizeof *key);
+    return status == STATUS_OK ? state_folder_write_key(folder, key) : status;
+}
+
+static enum exit_status make_key(struct node *node, const char *folder, struct cluster_key *key)
+{
+    switch (choose_key(folder, key)) {
+    case STATUS_OK:
+        break;
+    case STATUS_SYSTEM:
+        option_complain(&up_option_table, "--state-dir",
+                        "cannot keep a key in %s: %s; want a folder of this user's own", folder,
+                        strerror(errno));
+        return EXIT_UNUSABLE;
+    case STATUS_MALFORMED:
+        option_complain(&up_option_table, "--state-dir",
+                        "%s/store.key holds no key; want the 64 hex digits that the store is "
+                        "sealed with",
+                        folder);
+        return EXIT_UNUSABLE;
+    default:
         option_complain(&up_option_table, "--cluster-key-file",
                         "the system gives no random numbers for a fresh key; want a file");
         return EXIT_FAILED;
-    }
-    if (state_folder_make(folder) != STATUS_OK ||
-        state_folder_write_key(folder, key) != STATUS_OK) {
-        option_complain(&up_option_table, "--state-dir",
-                        "cannot write to %s: %s; want a folder of this user's own", folder,
-                        strerror(errno));
-        return EXIT_UNUSABLE;
     }
     if (share_key(node, key) != STATUS_OK) {
         option_complain(&up_option_table, "--cluster-key-file",
@@ -84,9 +120,12 @@ static enum exit_status find_key(struct node *node)
 {
     enum exit_status result = EXIT_DONE;
     struct cluster_key key;
+    char folder[STATE_PATH_MAX];
     const char *path = up_options.cluster_key_file;
     if (!path) {
-        result = make_key(node, &key);
+        result = find_folder(folder);
+        if (result == EXIT_DONE)
+            result = make_key(node, folder, &key);
         goto done;
     }
     enum status status = keys_read_file(&key, path);
@@ -105,9 +144,52 @@ done:
     return result;
 }
 
+/* Arguments can be seen by all users of the machine: a URL with a password is handed on in a file.
+ */
+static enum exit_status share_store(struct node *node)
+{
+    char line[CONFIG_LINE_MAX];
+    int length = snprintf(line, sizeof line, "store = %s\n", up_options.store_url);
+    enum status status = STATUS_TOO_LONG;
+    if (length > 0 && (size_t)length < sizeof line)
+        status = share(node, "store", line, node->store_file);
+    keys_wipe(line, sizeof line);
+    if (status == STATUS_OK)
+        return EXIT_DONE;
+    option_complain(&up_option_table, "--store", "cannot hand it to the children: %s",
+                    status == STATUS_SYSTEM ? strerror(errno) : status_text(status));
+    return EXIT_FAILED;
+}
+
+static enum exit_status find_store(struct node *node)
+{
+    const char *url = up_options.store_url;
+    char folder[STATE_PATH_MAX];
+    if (!outlives_node())
+        return EXIT_DONE;
+    if (strncmp(url, "lmdb:", 5) != 0 && strchr(url, '@'))
+        return share_store(node);
+    int length;
+    if (strcmp(url, "lmdb:") == 0) {
+        enum exit_status result = find_folder(folder);
+        if (result != EXIT_DONE)
+            return result;
+        length = snprintf(node->store_url, sizeof node->store_url, "lmdb:%s/store", folder);
+    } else {
+        length = snprintf(node->store_url, sizeof node->store_url, "%s", url);
+    }
+    if (length > 0 && (size_t)length < sizeof node->store_url)
+        return EXIT_DONE;
+    option_complain(&up_option_table, "--store", "it is too long; want at most %zu octets",
+                    sizeof node->store_url - 1);
+    return EXIT_UNUSABLE;
+}
+
 static enum exit_status run(struct node *node)
 {
     enum exit_status result = find_key(node);
+    if (result == EXIT_DONE)
+        result = find_store(node);
     if (result != EXIT_DONE)
         return result;
     if (find_programs(node) != STATUS_OK) {

@@ -20,6 +20,7 @@ struct up_options up_options = {
     .threads = 1,
     .cid_length = CID_LENGTH_DEFAULT,
     .log = LOG_INFO,
+    .store_url = UP_STORE_DEFAULT,
 };
 
 static enum status take_psk(void *target, const char *value, char *why, size_t why_size)
@@ -48,13 +49,28 @@ static enum status take_psk_file(void *target, const char *value, char *why, siz
     return psk_file_read(value, psk_set_add, target, why, why_size);
 }
 
+/* The scheme only: whoever opens the store says what else is wrong with its URL. */
+static bool is_store_url(const char *value)
+{
+    static const char *const schemes[] = {"lmdb:", "redis:", "rediss:", "redis+", "rediss+"};
+    if (strcmp(value, "memory:") == 0)
+        return true;
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        if (strncmp(value, schemes[i], strlen(schemes[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
 static enum status take_store(void *target, const char *value, char *why, size_t why_size)
 {
-    (void)target;
-    if (strcmp(value, "memory:") == 0)
-        return STATUS_OK;
-    (void)snprintf(why, why_size, "this build has the memory store only: want memory:");
-    return STATUS_UNSUPPORTED;
+    /* One line of text, as a configuration file takes it: it may go to the children as one. */
+    if (!is_store_url(value) || strpbrk(value, "\r\n")) {
+        (void)snprintf(why, why_size, "want memory:, lmdb:DIR, redis://... or rediss://...");
+        return STATUS_UNSUPPORTED;
+    }
+    *(const char **)target = value;
+    return STATUS_OK;
 }
 
 static const struct option_row rows[] = {
@@ -96,8 +112,10 @@ static const struct option_row rows[] = {
      .max = UP_WORKERS_MAX},
     {.name = "store",
      .argument = "URL",
-     .help = "where sessions are kept: memory: (memory:)",
+     .help = "where sessions are kept: memory:, lmdb:DIR, redis://..., rediss://... "
+             "(" UP_STORE_DEFAULT "); lmdb: alone is in the state folder",
      .kind = OPTION_CUSTOM,
+     .target = &up_options.store_url,
      .parse = take_store},
     {.name = "log",
      .argument = "LEVEL",
@@ -127,7 +145,8 @@ static const struct option_row rows[] = {
      .max = CID_LENGTH_MAX},
     {.name = "cluster-key-file",
      .argument = "FILE",
-     .help = "the cluster key, 64 hex digits (a fresh one for each start)",
+     .help = "the cluster key, 64 hex digits (the state folder's; with --store memory: a fresh one "
+             "for each start)",
      .kind = OPTION_TEXT,
      .target = &up_options.cluster_key_file},
     {.name = "state-dir",

@@ -8,6 +8,9 @@
 
 #include <stdint.h>
 
+/* What --store is unless it is given. */
+#define UP_STORE_DEFAULT "memory:"
+
 struct up_options {
     struct address coaps;
     struct address coap;
@@ -18,7 +21,8 @@ struct up_options {
     int io;                       /* index into up_io_names */
     int log;                      /* enum log_level, and index into up_log_names */
     const char *state_dir;        /* NULL: the usual place */
-    const char *cluster_key_file; /* NULL: a fresh key */
+    const char *cluster_key_file; /* NULL: one of our own, as the store asks for */
+    const char *store_url;        /* of a known scheme; "lmdb:" alone: in the state folder */
     struct psk_set psks;          /* initialized before parsing */
 };
 

@@ -87,6 +87,7 @@
 /* holdfast up; what does not fit is refused at start */
 #define UP_WORKERS_MAX 32
 #define UP_START_MS 10000         /* for a child to serve */
+#define UP_DRAIN_MS 1000          /* of UP_STOP_MS for the workers alone; then the lb is told too */
 #define UP_STOP_MS 1400           /* for the children to end; with UP_PROBE_MS less than 2 s */
 #define UP_PROBE_MS 500           /* for all children to answer one HTTP request */
 #define UP_RESTARTS_MAX 10        /* in UP_RESTARTS_MS; then the node gives up */
@@ -94,6 +95,7 @@
 #define UP_RESTART_DELAY_MS 100 /* doubled by each restart of the last UP_RESTARTS_MS */
 #define UP_RESTART_DELAY_MAX_MS 5000
 
+_Static_assert(UP_DRAIN_MS < UP_STOP_MS, "the lb has time to end");
 _Static_assert(UP_STOP_MS + UP_PROBE_MS < 2000, "SIGTERM ends the node within 2 s");
 _Static_assert(UP_WORKERS_MAX + 4 <= IO_SOCKETS_MAX, "a ready pipe each, signals, HTTP");
 _Static_assert(UP_WORKERS_MAX <= WORKERS_MAX, "the lb knows them all");

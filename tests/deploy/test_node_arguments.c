@@ -69,6 +69,28 @@ Test(node_arguments, lb)
               "devices know the port that the kernel chose");
 }
 
+Test(node_arguments, with_a_store_workers_and_lb_meet_there)
+{
+    strcpy(node.store_url, "lmdb:/var/lib/hold fast");
+    cr_assert_str_eq(line_of(0), "/opt/holdfast/holdfast-worker --id 1 --link 127.0.0.1:7001 "
+                                 "--cluster-key-file /proc/self/fd/8 --http 127.0.0.1:0 --io auto "
+                                 "--log info --store lmdb:/var/lib/hold fast --cid-length 12 "
+                                 "--psk-file /proc/self/fd/9");
+    cr_assert_str_eq(line_of(2), "/opt/holdfast/holdfast-lb --coaps 0.0.0.0:0 --coap [::1]:5683 "
+                                 "--link 127.0.0.1:0 --store lmdb:/var/lib/hold fast "
+                                 "--cluster-key-file /proc/self/fd/8 "
+                                 "--http 127.0.0.1:0 --io auto --log info --cid 0:12 --threads 2");
+}
+
+Test(node_arguments, store_with_a_password_is_named_in_a_file)
+{
+    strcpy(node.store_file, "/proc/self/fd/10");
+    cr_assert(strstr(line_of(0), " --config /proc/self/fd/10 "));
+    cr_assert(strstr(line_of(2), " --config /proc/self/fd/10 "));
+    cr_assert_null(strstr(line_of(2), " --worker "));
+    cr_assert_null(strstr(line_of(2), " --store "));
+}
+
 Test(node_arguments, largest_node_fits)
 {
     node.child_count = UP_WORKERS_MAX + 1;

@@ -25,6 +25,7 @@ static const char start_script[] = "#!/bin/bash\n"
                                    "  --ready-fd) ready=$2;;\n"
                                    "  --psk-file) cat \"$2\" > psk-seen;;\n"
                                    "  --cluster-key-file) cat \"$2\" > key-seen;;\n"
+                                   "  --config) cat \"$2\" > config-seen;;\n"
                                    "  esac; shift\n"
                                    "done\n";
 static const char serve[] = "exec python3 -I serve.py $ready\n";
@@ -328,13 +329,74 @@ Test(up, signal_while_starting_ends_it)
     cr_assert_lt(now_s() - before, 2.0);
 }
 
+static void stop_node(struct node *node)
+{
+    (void)wait_for(node, "info up ready ");
+    kill(node->pid, SIGTERM);
+    cr_assert_eq(exit_of(node), 0);
+    (void)wait_for(node, NULL);
+}
+
+Test(up, key_lasts_as_long_as_the_store)
+{
+    char keys[3][128], wanted[1024];
+    static const char *const stores[] = {"lmdb:", "memory:", "lmdb:"};
+    for (size_t i = 0; i < 3; i++) {
+        struct node node = start_with("--store", stores[i]);
+        stop_node(&node);
+        snprintf(keys[i], sizeof keys[i], "%s", content("key-seen"));
+        cr_assert_str_eq(content("state/cluster.key"), keys[i], "for holdfast cid decode");
+    }
+    cr_assert_str_neq(keys[0], keys[1]);
+    cr_assert_str_eq(keys[0], keys[2]);
+    snprintf(wanted, sizeof wanted, " --store lmdb:%s/store ", in_folder("state"));
+    cr_assert_eq(count_of(content("starts"), wanted), 4, "%s", content("starts"));
+    cr_assert_eq(count_of(content("starts"), " --worker "), 1, "with memory: alone");
+
+    capture_file("state/store.key", "no key\n");
+    struct node node = start_with("--store", "lmdb:");
+    cr_assert_eq(exit_of(&node), 2);
+    cr_assert(strstr(wait_for(&node, NULL), "/state/store.key holds no key; want the 64 hex"));
+}
+
+Test(up, password_of_a_store_is_in_no_arguments)
+{
+    struct node node = start_with("--store", "redis://:pass%20word@127.0.0.1:6379/1");
+    stop_node(&node);
+    cr_assert_str_eq(content("config-seen"), "store = redis://:pass%20word@127.0.0.1:6379/1\n");
+    cr_assert_null(strstr(content("starts"), "pass%20word"));
+    cr_assert_null(strstr(node.said, "pass%20word"), "%s", node.said);
+    node = start_with("--store", "redis://127.0.0.1:6379/1");
+    stop_node(&node);
+    cr_assert_eq(count_of(content("starts"), " --store redis://127.0.0.1:6379/1 "), 2);
+}
+
+/* A worker's last replies go through the lb. */
+Test(up, lb_ends_after_the_workers)
+{
+    static const char note_end[] = "trap 'sleep 0.3; echo \"${0##*/} ended\" >> starts; kill $!; "
+                                   "exit 0' TERM\npython3 -I serve.py $ready &\nwait\n";
+    script("holdfast-worker", note_end);
+    script("holdfast-lb", note_end);
+    struct node node = start_with("--workers", "2");
+    (void)wait_for(&node, "info up ready ");
+    double before = now_s();
+    kill(node.pid, SIGTERM);
+    cr_assert_eq(exit_of(&node), 0);
+    cr_assert_lt(now_s() - before, 2.0);
+    (void)wait_for(&node, NULL);
+    cr_assert(strstr(content("starts"), "holdfast-worker ended\nholdfast-worker ended\n"
+                                        "holdfast-lb ended\n"),
+              "%s", content("starts"));
+}
+
 Test(up, options_that_cannot_be_used_are_one_line_and_2)
 {
     const char *duplicate = strdup(capture_file("psk", "a:00\na:11\n"));
     const struct {
         const char *option, *value, *part;
     } bad[] = {
-        {"--store", "lmdb:/var/lib/x", "want memory:\n"},
+        {"--store", "etcd://x", "want memory:, lmdb:DIR, redis://... or rediss://...\n"},
         {"--psk", "nokey", "--psk: the value cannot be used; want ID:HEX\n"},
         {"--psk-file", duplicate, "psk:2: the identity has a key already"},
         {"--psk-file", "/nonexistent", "cannot read /nonexistent: No such file"},

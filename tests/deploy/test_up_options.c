@@ -37,7 +37,8 @@ TestSuite(up_options, .init = start, .fini = stop);
 
 Test(up_options, defaults_are_those_of_the_help)
 {
-    cr_assert_eq(PARSE("--store", "memory:"), OPTION_RUN);
+    cr_assert_eq(PARSE("--workers", "1"), OPTION_RUN);
+    cr_assert_str_eq(up_options.store_url, UP_STORE_DEFAULT);
     cr_assert_str_eq(text_of(&up_options.coaps), "[::]:5684");
     cr_assert_str_eq(text_of(&up_options.coap), "[::]:5683");
     cr_assert_str_eq(text_of(&up_options.http), "127.0.0.1:8080");
@@ -74,9 +75,25 @@ Test(up_options, keys_are_not_shown_again)
     cr_assert_null(strstr(capture_errors(), "c0ffee"));
 }
 
-Test(up_options, other_stores_are_refused_without_their_password)
+Test(up_options, stores_are_told_by_their_scheme)
 {
-    cr_assert_eq(PARSE("--store", "redis://:secret@host"), OPTION_UNUSABLE);
-    cr_assert_str_eq(capture_errors(), "holdfast up: --store: the value cannot be used; this build "
-                                       "has the memory store only: want memory:\n");
+    static const char *const good[] = {"memory:",
+                                       "lmdb:",
+                                       "lmdb:/var/lib/holdfast store",
+                                       "redis://:secret@host/2",
+                                       "rediss://host?ca=/etc/ca.pem",
+                                       "redis+sentinel://a,b/main",
+                                       "rediss+cluster://a:7000,b:7000"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        cr_assert_eq(PARSE("--store", good[i]), OPTION_RUN, "%s", good[i]);
+        cr_assert_str_eq(up_options.store_url, good[i]);
+    }
+    static const char *const bad[] = {"etcd://:secret@host", "/var/secret", "memory:secret",
+                                      "secret", "redis://:secret@host\nlog = debug"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cr_assert_eq(PARSE("--store", bad[i]), OPTION_UNUSABLE, "%s", bad[i]);
+        cr_assert_str_eq(capture_errors(),
+                         "holdfast up: --store: the value cannot be used; want memory:, lmdb:DIR, "
+                         "redis://... or rediss://...\n");
+    }
 }
