@@ -230,11 +230,15 @@ orphans() {
     node_start "orphans-$io" --io "$io" --workers 2
     pids=$(pgrep -P "$node_pid")
     expect_eq 'children' "$(wc -w <<<"$pids")" 3
+    for pid in $pids; do
+        own_pids+=("$pid") # now ours to end, should it stay
+    done
     kill -KILL "$node_pid"
-    wait "$node_pid" || true
+    wait "$node_pid" 2>"$TMPDIR/errors" || true
     forget_pid "$node_pid"
     for pid in $pids; do
         await "child $pid ends" 5 has_ended "$pid"
+        forget_pid "$pid"
     done
 }
 
