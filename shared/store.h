@@ -25,15 +25,11 @@
 #include "shared/frame.h"
 #include "shared/limits.h"
 #include "shared/metrics.h"
+#include "shared/octets.h"
 #include "shared/status.h"
 
 struct store;
 struct io;
-
-struct octets {
-    const uint8_t *bytes;
-    size_t length;
-};
 
 enum store_outcome {
     STORE_OK,
