@@ -1,9 +1,9 @@
 #include "worker/represent.h"
 
+#include "worker/item.h"
 #include "worker/message.h"
 
 #include <assert.h>
-#include <cbor.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -141,31 +141,19 @@ static void write_json(struct writer *writer, const struct represent_field *fiel
     writer_u8(writer, '}');
 }
 
-/* An item's head by one of libcbor's cbor_encode_..., which return 0 for want of space. */
-static void write_head(struct writer *writer, size_t (*encode)(size_t, unsigned char *, size_t),
-                       size_t value)
-{
-    size_t length = encode(value, writer->at, writer_left(writer));
-    if (length == 0)
-        writer->failed = true;
-    writer_space(writer, length);
-}
-
 static void write_cbor(struct writer *writer, const struct represent_field *fields, size_t count)
 {
-    write_head(writer, cbor_encode_map_start, count);
+    item_write_map(writer, count);
     for (size_t i = 0; i < count; i++) {
         const uint8_t *bytes;
         size_t length;
-        write_head(writer, cbor_encode_string_start, strlen(fields[i].key));
-        write_text(writer, fields[i].key);
-        if (fields[i].kind == REPRESENT_NUMBER) {
-            write_head(writer, cbor_encode_uint, fields[i].number);
-            continue;
-        }
-        bool text = field_is_text(&fields[i], &bytes, &length);
-        write_head(writer, text ? cbor_encode_string_start : cbor_encode_bytestring_start, length);
-        writer_bytes(writer, bytes, length);
+        item_write_text(writer, fields[i].key, strlen(fields[i].key));
+        if (fields[i].kind == REPRESENT_NUMBER)
+            item_write_number(writer, fields[i].number);
+        else if (field_is_text(&fields[i], &bytes, &length))
+            item_write_text(writer, bytes, length);
+        else
+            item_write_octets(writer, bytes, length);
     }
 }
 
