@@ -72,7 +72,9 @@
 #define COAP_EXCHANGES_PLAIN_SHARE 4     /* one in so many is for plain CoAP, the rest for DTLS */
 #define COAP_OPTIONS_MAX 32              /* options of one message; more: dropped, "malformed" */
 #define COAP_PLAIN_OVERHEAD 28 /* octets of IPv4 and UDP headers, which amplification counts too */
+#define COAP_RETRY_AFTER_S 5 /* Max-Age of a 5.03: when to try again */
 #define ECHO_REPLY_MAX 1024
+#define EVENT_PAYLOAD_MAX 1024 /* octets of one POST to /events; more: 4.13 */
 
 /* Options */
 #define OPTIONS_MAX 64       /* rows of one table */
@@ -103,6 +105,8 @@ _Static_assert(CID_LENGTH_MIN >= 1 + CID_WORKER_ID_LENGTH(CID_LENGTH_MIN) + CID_
                "a CID holds an id and a nonce");
 _Static_assert(FRAME_PEERS_MAX >= WORKERS_MAX, "an lb remembers each worker's boot");
 _Static_assert(SEQUENCE_HANDSHAKE_RESERVED < SEQUENCE_LEASE, "the first lease starts above");
+_Static_assert(EVENT_PAYLOAD_MAX + IDENTITY_LENGTH_MAX + CID_LENGTH_MAX + 256 <= STORE_EVENT_MAX,
+               "the longest event fits the log");
 _Static_assert(COAP_MESSAGE_SIZE_MAX + 128 <= DATAGRAM_SIZE_MAX, "a message fits its record");
 
 #endif

@@ -2,15 +2,18 @@
 
 #include "worker/core_link.h"
 #include "worker/echo.h"
+#include "worker/events.h"
 #include "worker/exchange.h"
 #include "worker/message.h"
 #include "worker/metrics.h"
 #include "worker/represent.h"
 #include "worker/request.h"
 #include "worker/resource.h"
+#include "worker/response.h"
 #include "worker/tstun.h"
 #include "worker/whoami.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,12 +28,14 @@ static const struct resource resources[] = {
      .handlers = {[CODE_GET] = whoami_get},
      .produces = REPRESENT_FORMATS},
     {.path = "/echo", .type = "echo", .plain = true, .handlers = {[CODE_POST] = echo_post}},
+    {.path = "/events", .type = "events", .changes = true, .handlers = {[CODE_POST] = events_post}},
     {.path = "/.well-known/core",
      .plain = true,
      .unlisted = true,
      .handlers = {[CODE_GET] = core_link_get},
      .produces = {{FORMAT_LINK}, 1}},
 };
+#define RESOURCES (sizeof resources / sizeof *resources)
 
 struct coap {
     /* Apart, so that no flood from addresses that anybody can write makes us forget what an
@@ -39,10 +44,16 @@ struct coap {
     struct exchanges plain;
     uint16_t worker_id;
     struct metrics *metrics;
+    /* What struct coap_commit shows. */
+    uint8_t value[EXCHANGE_VALUE_MAX];
+    uint8_t event[STORE_EVENT_MAX];
 };
 
 enum status coap_new(struct coap **coap, const struct coap_options *options)
 {
+    /* What changes state needs a session to save the exchange with. */
+    for (size_t i = 0; i < RESOURCES; i++)
+        assert(!(resources[i].plain && resources[i].changes));
     enum status status = STATUS_NO_MEMORY;
     struct coap *made = calloc(1, sizeof *made);
     if (!made)
@@ -81,51 +92,8 @@ struct serving {
     struct request request;
     struct resource_reply reply;
     uint8_t payload[COAP_MESSAGE_SIZE_MAX];
+    bool changes; /* a 2.xx tells of a change */
 };
-
-static bool write_response(struct writer *writer, const struct message *request,
-                           const struct resource_reply *reply)
-{
-    /* A piggybacked response for a confirmable request (RFC 7252 section 5.2.1), a non-confirmable
-     * one for a non-confirmable request (section 5.2.3).
-     *
-     * "The same Message ID MUST NOT be reused (in communicating with the same endpoint) within the
-     * EXCHANGE_LIFETIME" (section 4.4): a response of its own takes the request's id over. Each
-     * request gets at most one, so where the client keeps to the rule, we do, without a counter for
-     * each endpoint that would have to follow it from worker to worker. */
-    enum message_type type = request->type == MESSAGE_CON ? MESSAGE_ACK : MESSAGE_NON;
-    struct message_builder builder;
-    message_begin(&builder, writer, type, reply->code, request->id, request->token,
-                  request->token_length);
-    if (reply->has_format)
-        message_add_number(&builder, OPTION_CONTENT_FORMAT, reply->format);
-    message_add_payload(&builder, reply->payload.start, writer_length(&reply->payload));
-    return writer_ok(&reply->payload) && writer_ok(writer);
-}
-
-/* "large amplification factors SHOULD NOT be provided in the response if the request is not
- * authenticated" (RFC 7252 section 11.3): counted as the victim's link would, with headers. */
-static bool amplifies(const struct coap_peer *peer, size_t received, size_t sent)
-{
-    return peer->session_id == 0 &&
-           sent + COAP_PLAIN_OVERHEAD > AMPLIFICATION_FACTOR * (received + COAP_PLAIN_OVERHEAD);
-}
-
-static void finish(const struct coap_peer *peer, const struct message *request,
-                   struct resource_reply *reply, struct writer *writer)
-{
-    const struct writer before = *writer;
-    if (!write_response(writer, request, reply)) {
-        *writer = before;
-        resource_fail(reply, CODE_INTERNAL_ERROR, "");
-        write_response(writer, request, reply);
-    }
-    if (amplifies(peer, request->length, writer_length(writer) - writer_length(&before))) {
-        *writer = before;
-        resource_fail(reply, CODE_UNAUTHORIZED, "too large without DTLS");
-        write_response(writer, request, reply);
-    }
-}
 
 enum verdict {
     VERDICT_SERVE,
@@ -181,17 +149,24 @@ static bool is_remembered(uint8_t method)
 static enum coap_outcome repeat(const struct message *message, const struct exchange *exchange,
                                 struct writer *reply)
 {
-    if (message->type != MESSAGE_CON || exchange->reply_length == 0)
+    if (message->type != MESSAGE_CON || exchange->state != EXCHANGE_ANSWERED)
         return COAP_SILENCE;
     exchange_write(exchange, reply);
     return COAP_REPLY;
+}
+
+/* There is no room to remember the request in. */
+static void refuse(struct coap *coap, struct resource_reply *reply)
+{
+    resource_fail(reply, CODE_UNAVAILABLE, "");
+    count(coap, WORKER_COAP_REFUSED);
 }
 
 /* Runs the request's handler, if it has one and, where it may have an effect, if it can be
  * remembered: then *exchange is where. Errors before the handler have no effect and need no memory:
  * they come out the same again. */
 static void run(struct coap *coap, struct exchanges *exchanges, struct serving *serving,
-                const struct coap_peer *peer, uint64_t now_ms, struct exchange **exchange)
+                const struct coap_peer *peer, struct coap_now now, struct exchange **exchange)
 {
     const struct message *message = serving->request.message;
     const struct exchange_endpoint endpoint = {peer->session_id, peer->address};
@@ -199,41 +174,100 @@ static void run(struct coap *coap, struct exchanges *exchanges, struct serving *
         .request = &serving->request,
         .peer = peer,
         .resources = resources,
-        .resource_count = sizeof resources / sizeof *resources,
+        .resource_count = RESOURCES,
         .worker_id = coap->worker_id,
+        .unix_ms = now.unix_ms,
     };
     resource_handler *handler = resource_select(&call, &serving->reply);
     if (!handler)
         return;
     if (is_remembered(message->code)) {
-        *exchange = exchange_open(exchanges, &endpoint, message->id, now_ms);
+        *exchange = exchange_open(exchanges, &endpoint, message->id, now.ms);
         if (!*exchange) {
-            resource_fail(&serving->reply, CODE_UNAVAILABLE, "");
+            refuse(coap, &serving->reply);
             return;
         }
+        call.slot = exchange_slot(*exchange);
+        serving->changes = call.resource->changes;
     }
     handler(&call, &serving->reply);
 }
 
-static enum coap_outcome serve(struct coap *coap, const struct coap_peer *peer, uint64_t now_ms,
-                               const struct message *message, struct writer *reply)
+/* Keeps `response` back until the store has the change, and says what it is to save: the response
+ * goes with it, so that whoever owns the session by then can repeat it. False: no room to keep it.
+ */
+static bool hold(struct coap *coap, const struct serving *serving, struct exchange *exchange,
+                 const struct octets *response, struct coap_now now, struct coap_commit *commit)
+{
+    const struct message *message = serving->request.message;
+    if (!exchange_store(&coap->secured, exchange, response->bytes, response->length))
+        return false;
+    exchange_hold(exchange);
+    const struct exchange_value value = {
+        .serial = exchange->serial,
+        .message_id = message->id,
+        .expires_unix_ms = now.unix_ms + COAP_EXCHANGE_LIFETIME_MS,
+        .reply = {response->bytes, message->type == MESSAGE_CON ? response->length : 0},
+    };
+    struct writer writer = writer_over(coap->value, sizeof coap->value);
+    exchange_value_write(&writer, &value);
+    *commit = (struct coap_commit){
+        .message_id = message->id,
+        .slot = exchange_slot(exchange),
+        .value = {coap->value, writer_length(&writer)},
+        .event = {coap->event, writer_length(&serving->reply.event)},
+    };
+    return true;
+}
+
+/* Writes the response and, where the request is remembered, stores or holds it. */
+static enum coap_outcome respond(struct coap *coap, const struct coap_peer *peer,
+                                 struct serving *serving, struct exchange *exchange,
+                                 struct coap_now now, struct writer *reply,
+                                 struct coap_commit *commit)
+{
+    const struct message *message = serving->request.message;
+    const struct writer before = *reply;
+    response_write(reply, peer, message, &serving->reply);
+    if (!exchange)
+        return COAP_REPLY;
+    const struct octets response = {before.at, (size_t)(reply->at - before.at)};
+    if (serving->changes && MESSAGE_CODE_CLASS(serving->reply.code) == 2) {
+        *reply = before;
+        if (hold(coap, serving, exchange, &response, now, commit))
+            return COAP_COMMIT;
+        exchange_drop(&coap->secured, exchange);
+        refuse(coap, &serving->reply);
+        response_write(reply, peer, message, &serving->reply);
+    } else if (message->type == MESSAGE_CON) {
+        exchange_store(peer->session_id ? &coap->secured : &coap->plain, exchange, response.bytes,
+                       response.length);
+    }
+    return COAP_REPLY;
+}
+
+static enum coap_outcome serve(struct coap *coap, const struct coap_peer *peer, struct coap_now now,
+                               const struct message *message, struct writer *reply,
+                               struct coap_commit *commit)
 {
     struct exchanges *exchanges = peer->session_id ? &coap->secured : &coap->plain;
     const struct exchange_endpoint endpoint = {peer->session_id, peer->address};
     struct exchange *exchange = NULL;
     if (is_remembered(message->code))
-        exchange = exchange_find(exchanges, &endpoint, message->id, now_ms);
+        exchange = exchange_find(exchanges, &endpoint, message->id, now.ms);
     if (exchange) {
         count(coap, WORKER_COAP_DUPLICATES);
         return repeat(message, exchange, reply);
     }
 
     struct serving serving;
+    serving.changes = false;
     serving.reply =
-        (struct resource_reply){.payload = writer_over(serving.payload, sizeof serving.payload)};
+        (struct resource_reply){.payload = writer_over(serving.payload, sizeof serving.payload),
+                                .event = writer_over(coap->event, sizeof coap->event)};
     switch (judge(&serving, message)) {
     case VERDICT_SERVE:
-        run(coap, exchanges, &serving, peer, now_ms, &exchange);
+        run(coap, exchanges, &serving, peer, now, &exchange);
         break;
     case VERDICT_ANSWER:
         break;
@@ -241,14 +275,11 @@ static enum coap_outcome serve(struct coap *coap, const struct coap_peer *peer, 
         count(coap, WORKER_COAP_DROPPED_OPTION);
         return COAP_DROPPED;
     }
-    const uint8_t *start = reply->at;
-    finish(peer, message, &serving.reply, reply);
-    if (exchange && message->type == MESSAGE_CON)
-        exchange_store(exchanges, exchange, start, (size_t)(reply->at - start));
+    enum coap_outcome outcome = respond(coap, peer, &serving, exchange, now, reply, commit);
     metrics_set(coap->metrics, 0, WORKER_COAP_EXCHANGES_EVICTED,
                 coap->secured.evicted + coap->plain.evicted);
     count(coap, WORKER_COAP_REQUESTS);
-    return COAP_REPLY;
+    return outcome;
 }
 
 enum kind { KIND_EMPTY, KIND_REQUEST, KIND_RESPONSE, KIND_RESERVED, KINDS };
@@ -307,9 +338,9 @@ static enum coap_outcome reset(const struct message *message, struct writer *rep
     return COAP_REPLY;
 }
 
-enum coap_outcome coap_receive(struct coap *coap, const struct coap_peer *peer, uint64_t now_ms,
+enum coap_outcome coap_receive(struct coap *coap, const struct coap_peer *peer, struct coap_now now,
                                const uint8_t *bytes, size_t length, struct writer *reply,
-                               uint16_t *message_id)
+                               struct coap_commit *commit)
 {
     struct message message;
     enum message_outcome outcome = message_parse(&message, bytes, length);
@@ -320,13 +351,13 @@ enum coap_outcome coap_receive(struct coap *coap, const struct coap_peer *peer, 
     }
     switch (treatments[kind_of(message.code)][message.type]) {
     case TREAT_SERVE:
-        return serve(coap, peer, now_ms, &message, reply);
+        return serve(coap, peer, now, &message, reply, commit);
     case TREAT_PONG:
         /* "Provoking a Reset message (e.g., by sending an Empty Confirmable message) is also useful
          * as an inexpensive check of the liveness of an endpoint" (RFC 7252 section 4.3) */
         return reset(&message, reply);
     case TREAT_SETTLED:
-        *message_id = message.id;
+        commit->message_id = message.id;
         return COAP_RESET;
     case TREAT_REJECT:
         count(coap, WORKER_COAP_DROPPED_UNEXPECTED);
@@ -336,6 +367,49 @@ enum coap_outcome coap_receive(struct coap *coap, const struct coap_peer *peer, 
     }
     count(coap, WORKER_COAP_DROPPED_UNEXPECTED);
     return COAP_DROPPED;
+}
+
+enum coap_outcome coap_committed(struct coap *coap, uint64_t session_id, uint16_t message_id,
+                                 enum coap_saved saved, uint64_t now_ms, struct writer *reply)
+{
+    const struct exchange_endpoint endpoint = {.session_id = session_id};
+    struct exchange *exchange = exchange_find(&coap->secured, &endpoint, message_id, now_ms);
+    if (!exchange || exchange->state != EXCHANGE_PENDING)
+        return COAP_SILENCE;
+    struct writer held = writer_over(coap->value, sizeof coap->value);
+    struct message response;
+    exchange_write(exchange, &held);
+    enum message_outcome parsed = message_parse(&response, coap->value, writer_length(&held));
+    assert(parsed == MESSAGE_OK);
+    (void)parsed;
+    switch (saved) {
+    case COAP_STORED:
+        writer_bytes(reply, coap->value, response.length);
+        exchange_settle(&coap->secured, exchange, response.type == MESSAGE_ACK);
+        count(coap, WORKER_COAP_CHANGES_STORED);
+        break;
+    case COAP_NOT_STORED:
+        response_write_unavailable(reply, &response);
+        exchange_drop(&coap->secured, exchange);
+        count(coap, WORKER_COAP_CHANGES_NOT_STORED);
+        break;
+    }
+    return COAP_REPLY;
+}
+
+enum status coap_restore(struct coap *coap, uint64_t session_id, struct coap_now now,
+                         struct octets value)
+{
+    const struct exchange_endpoint endpoint = {.session_id = session_id};
+    struct exchange_value read;
+    enum status status = exchange_value_read(&read, value);
+    if (status != STATUS_OK || read.expires_unix_ms <= now.unix_ms)
+        return status;
+    /* More than a lifetime: it was written by a clock ahead of ours. */
+    uint64_t left_ms = read.expires_unix_ms - now.unix_ms;
+    if (left_ms > COAP_EXCHANGE_LIFETIME_MS)
+        left_ms = COAP_EXCHANGE_LIFETIME_MS;
+    return exchange_restore(&coap->secured, &endpoint, &read, now.ms, now.ms + left_ms);
 }
 
 void coap_write_ping(struct writer *message, uint16_t message_id)

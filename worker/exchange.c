@@ -2,8 +2,9 @@
 
 struct exchange_peer {
     struct exchange_endpoint endpoint;
-    struct exchange *oldest, *newest;
+    struct exchange *oldest; /* by serial, then by when they came */
     size_t count;
+    uint16_t next_serial;
 };
 
 _Static_assert(sizeof(struct exchange) == 120, "as the header says");
@@ -89,25 +90,65 @@ static void release_chunks(struct exchanges *exchanges, struct exchange *exchang
     }
 }
 
-/* Takes out a peer's oldest exchange; the peer goes with its last one. Every removal is of this
- * kind: the oldest of all is the oldest of its peer too. */
-static void drop_oldest_of(struct exchanges *exchanges, struct exchange_peer *peer)
+/* Whether serial a came before b, in numbers that go round. */
+static bool precedes(uint16_t a, uint16_t b)
 {
-    struct exchange *exchange = peer->oldest;
+    return (int16_t)(uint16_t)(a - b) < 0;
+}
+
+/* Behind those of the peer that are no later. */
+static void link_to_peer(struct exchange_peer *peer, struct exchange *exchange)
+{
+    struct exchange **link = &peer->oldest;
+    while (*link && !precedes(exchange->serial, (*link)->serial))
+        link = &(*link)->peer_newer;
+    exchange->peer = peer;
+    exchange->peer_newer = *link;
+    *link = exchange;
+    peer->count++;
+}
+
+static void unlink_from_peer(struct exchange *exchange)
+{
+    struct exchange **link = &exchange->peer->oldest;
+    while (*link != exchange)
+        link = &(*link)->peer_newer;
+    *link = exchange->peer_newer;
+    exchange->peer->count--;
+}
+
+static void link_to_all(struct exchanges *exchanges, struct exchange *exchange)
+{
+    exchange->older = exchanges->newest;
+    *(exchanges->newest ? &exchanges->newest->newer : &exchanges->oldest) = exchange;
+    exchanges->newest = exchange;
+}
+
+static void unlink_from_all(struct exchanges *exchanges, struct exchange *exchange)
+{
     *(exchange->older ? &exchange->older->newer : &exchanges->oldest) = exchange->newer;
     *(exchange->newer ? &exchange->newer->older : &exchanges->newest) = exchange->older;
-    peer->oldest = exchange->peer_newer;
-    peer->count--;
+}
+
+void exchange_drop(struct exchanges *exchanges, struct exchange *exchange)
+{
+    struct exchange_peer *peer = exchange->peer;
+    unlink_from_all(exchanges, exchange);
+    unlink_from_peer(exchange);
     release_chunks(exchanges, exchange);
     pool_put(&exchanges->exchange_pool, exchange);
     if (!peer->oldest)
         release_peer(exchanges, peer);
 }
 
-static void evict_oldest(struct exchanges *exchanges)
+/* A pending one stays: without its memory its change would be made again. */
+static bool evict(struct exchanges *exchanges, struct exchange *exchange)
 {
-    drop_oldest_of(exchanges, exchanges->oldest->peer);
+    if (exchange->state == EXCHANGE_PENDING)
+        return false;
+    exchange_drop(exchanges, exchange);
     exchanges->evicted++;
+    return true;
 }
 
 struct exchange *exchange_find(struct exchanges *exchanges,
@@ -117,7 +158,7 @@ struct exchange *exchange_find(struct exchanges *exchanges,
     exchange_expire(exchanges, now_ms);
     const struct exchange_peer *peer = find_peer(exchanges, endpoint);
     struct exchange *exchange = peer ? peer->oldest : NULL;
-    while (exchange && exchange->message_id != message_id)
+    while (exchange && (exchange->message_id != message_id || exchange->expires_ms <= now_ms))
         exchange = exchange->peer_newer;
     return exchange;
 }
@@ -141,36 +182,38 @@ static struct exchange_peer *take_peer(struct exchanges *exchanges,
     return peer;
 }
 
+/* A new exchange of the endpoint, in no list yet; NULL: no room. */
+static struct exchange *take_exchange(struct exchanges *exchanges,
+                                      const struct exchange_endpoint *endpoint)
+{
+    struct exchange *exchange = pool_get(&exchanges->exchange_pool);
+    while (!exchange && exchanges->oldest && evict(exchanges, exchanges->oldest))
+        exchange = pool_get(&exchanges->exchange_pool);
+    if (!exchange)
+        return NULL;
+    exchange->peer = take_peer(exchanges, endpoint);
+    if (!exchange->peer) {
+        pool_put(&exchanges->exchange_pool, exchange);
+        return NULL;
+    }
+    return exchange;
+}
+
 struct exchange *exchange_open(struct exchanges *exchanges,
                                const struct exchange_endpoint *endpoint, uint16_t message_id,
                                uint64_t now_ms)
 {
-    struct exchange_peer *peer = find_peer(exchanges, endpoint);
-    if (peer && peer->count == COAP_EXCHANGES_PER_PEER_MAX) {
-        drop_oldest_of(exchanges, peer);
-        exchanges->evicted++;
-    }
-    struct exchange *exchange = pool_get(&exchanges->exchange_pool);
-    while (!exchange && exchanges->oldest) {
-        evict_oldest(exchanges);
-        exchange = pool_get(&exchanges->exchange_pool);
-    }
+    const struct exchange_peer *peer = find_peer(exchanges, endpoint);
+    if (peer && peer->count == COAP_EXCHANGES_PER_PEER_MAX && !evict(exchanges, peer->oldest))
+        return NULL;
+    struct exchange *exchange = take_exchange(exchanges, endpoint);
     if (!exchange)
         return NULL;
-    peer = take_peer(exchanges, endpoint);
-    if (!peer) {
-        pool_put(&exchanges->exchange_pool, exchange);
-        return NULL;
-    }
-    exchange->peer = peer;
     exchange->message_id = message_id;
+    exchange->serial = exchange->peer->next_serial;
     exchange->expires_ms = now_ms + COAP_EXCHANGE_LIFETIME_MS;
-    exchange->older = exchanges->newest;
-    *(exchanges->newest ? &exchanges->newest->newer : &exchanges->oldest) = exchange;
-    exchanges->newest = exchange;
-    *(peer->oldest ? &peer->newest->peer_newer : &peer->oldest) = exchange;
-    peer->newest = exchange;
-    peer->count++;
+    link_to_all(exchanges, exchange);
+    link_to_peer(exchange->peer, exchange);
     return exchange;
 }
 
@@ -179,14 +222,12 @@ static struct exchange_chunk *take_chunk(struct exchanges *exchanges,
                                          const struct exchange *exchange)
 {
     struct exchange_chunk *chunk = pool_get(&exchanges->chunk_pool);
-    while (!chunk && exchanges->oldest != exchange) {
-        evict_oldest(exchanges);
+    while (!chunk && exchanges->oldest != exchange && evict(exchanges, exchanges->oldest))
         chunk = pool_get(&exchanges->chunk_pool);
-    }
     return chunk;
 }
 
-void exchange_store(struct exchanges *exchanges, struct exchange *exchange, const uint8_t *reply,
+bool exchange_store(struct exchanges *exchanges, struct exchange *exchange, const uint8_t *reply,
                     size_t length)
 {
     struct cursor cursor = cursor_over(reply, length);
@@ -200,13 +241,71 @@ void exchange_store(struct exchanges *exchanges, struct exchange *exchange, cons
         struct exchange_chunk *chunk = take_chunk(exchanges, exchange);
         if (!chunk) {
             release_chunks(exchanges, exchange);
-            return;
+            return false;
         }
         memcpy(chunk->bytes, cursor_bytes(&cursor, part), part);
         *link = chunk;
         link = &chunk->next;
     }
     exchange->reply_length = (uint16_t)length;
+    exchange->state = length > 0 ? EXCHANGE_ANSWERED : EXCHANGE_SILENT;
+    return true;
+}
+
+void exchange_hold(struct exchange *exchange)
+{
+    exchange->state = EXCHANGE_PENDING;
+    exchange->peer->next_serial++;
+}
+
+void exchange_settle(struct exchanges *exchanges, struct exchange *exchange, bool repeatable)
+{
+    exchange->state = repeatable ? EXCHANGE_ANSWERED : EXCHANGE_SILENT;
+    if (repeatable)
+        return;
+    release_chunks(exchanges, exchange);
+    exchange->reply_length = 0;
+}
+
+/* Whether a change that the store gave back is news to us. */
+static bool replaces(struct exchanges *exchanges, const struct exchange_endpoint *endpoint,
+                     const struct exchange_value *value, uint64_t now_ms)
+{
+    struct exchange *known = exchange_find(exchanges, endpoint, value->message_id, now_ms);
+    if (!known)
+        return true;
+    if (known->state == EXCHANGE_PENDING || !precedes(known->serial, value->serial))
+        return false;
+    exchange_drop(exchanges, known);
+    return true;
+}
+
+enum status exchange_restore(struct exchanges *exchanges, const struct exchange_endpoint *endpoint,
+                             const struct exchange_value *value, uint64_t now_ms,
+                             uint64_t expires_ms)
+{
+    if (!replaces(exchanges, endpoint, value, now_ms))
+        return STATUS_OK;
+    const struct exchange_peer *known = find_peer(exchanges, endpoint);
+    if (known && known->count == COAP_EXCHANGES_PER_PEER_MAX)
+        return STATUS_FULL;
+    struct exchange *exchange = take_exchange(exchanges, endpoint);
+    if (!exchange)
+        return STATUS_FULL;
+    struct exchange_peer *peer = exchange->peer;
+    bool first = peer->count == 0;
+    exchange->message_id = value->message_id;
+    exchange->serial = value->serial;
+    exchange->expires_ms = expires_ms;
+    link_to_all(exchanges, exchange);
+    link_to_peer(peer, exchange);
+    if (first || !precedes(value->serial, peer->next_serial))
+        peer->next_serial = (uint16_t)(value->serial + 1);
+    if (!exchange_store(exchanges, exchange, value->reply.bytes, value->reply.length)) {
+        exchange_drop(exchanges, exchange);
+        return STATUS_FULL;
+    }
+    return STATUS_OK;
 }
 
 void exchange_write(const struct exchange *exchange, struct writer *reply)
@@ -227,7 +326,7 @@ void exchange_forget(struct exchanges *exchanges, const struct exchange_endpoint
     struct exchange_peer *peer = find_peer(exchanges, endpoint);
     size_t count = peer ? peer->count : 0;
     for (size_t i = 0; i < count; i++)
-        drop_oldest_of(exchanges, peer);
+        exchange_drop(exchanges, peer->oldest);
 }
 
 uint64_t exchange_next_ms(const struct exchanges *exchanges)
@@ -238,7 +337,7 @@ uint64_t exchange_next_ms(const struct exchanges *exchanges)
 void exchange_expire(struct exchanges *exchanges, uint64_t now_ms)
 {
     while (exchanges->oldest && exchanges->oldest->expires_ms <= now_ms)
-        drop_oldest_of(exchanges, exchanges->oldest->peer);
+        exchange_drop(exchanges, exchanges->oldest);
 }
 
 size_t exchange_count(const struct exchanges *exchanges)

@@ -8,6 +8,7 @@ _Static_assert(OPTION_URI_HOST == COAP_OPTION_URI_HOST, "Uri-Host");
 _Static_assert(OPTION_URI_PORT == COAP_OPTION_URI_PORT, "Uri-Port");
 _Static_assert(OPTION_URI_PATH == COAP_OPTION_URI_PATH, "Uri-Path");
 _Static_assert(OPTION_CONTENT_FORMAT == COAP_OPTION_CONTENT_FORMAT, "Content-Format");
+_Static_assert(OPTION_MAX_AGE == COAP_OPTION_MAXAGE, "Max-Age");
 _Static_assert(OPTION_URI_QUERY == COAP_OPTION_URI_QUERY, "Uri-Query");
 _Static_assert(OPTION_ACCEPT == COAP_OPTION_ACCEPT, "Accept");
 _Static_assert(OPTION_PROXY_URI == COAP_OPTION_PROXY_URI, "Proxy-Uri");

@@ -54,6 +54,7 @@ enum message_option_number {
     OPTION_URI_PORT = 7,
     OPTION_URI_PATH = 11,
     OPTION_CONTENT_FORMAT = 12,
+    OPTION_MAX_AGE = 14,
     OPTION_URI_QUERY = 15,
     OPTION_ACCEPT = 17,
     OPTION_PROXY_URI = 35,

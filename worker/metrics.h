@@ -67,6 +67,12 @@
       "CoAP messages that had been received before", METRIC_COUNTER)                               \
     X(COAP_EXCHANGES_EVICTED, "holdfast_coap_exchanges_evicted_total", NULL,                       \
       "Remembered exchanges forgotten early for want of room", METRIC_COUNTER)                     \
+    X(COAP_CHANGES_STORED, "holdfast_coap_changes_total", "result=\"stored\"",                     \
+      "CoAP requests that change state, by what the store said", METRIC_COUNTER)                   \
+    X(COAP_CHANGES_NOT_STORED, "holdfast_coap_changes_total", "result=\"not_stored\"", NULL,       \
+      METRIC_COUNTER)                                                                              \
+    X(COAP_REFUSED, "holdfast_coap_refused_total", NULL,                                           \
+      "CoAP requests answered 5.03 because they could not be remembered", METRIC_COUNTER)          \
     X(COAP_DROPPED_VERSION, "holdfast_coap_dropped_total", "reason=\"version\"",                   \
       "CoAP messages that had no effect, by reason", METRIC_COUNTER)                               \
     X(COAP_DROPPED_TOKEN, "holdfast_coap_dropped_total", "reason=\"token_length\"", NULL,          \

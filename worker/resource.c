@@ -13,6 +13,8 @@ void resource_fail(struct resource_reply *reply, uint8_t code, const char *diagn
     reply->has_format = false;
     reply->payload.at = reply->payload.start;
     reply->payload.failed = false;
+    reply->event.at = reply->event.start;
+    reply->event.failed = false;
     writer_bytes(&reply->payload, diagnostic, strlen(diagnostic));
 }
 
@@ -70,5 +72,6 @@ resource_handler *resource_select(struct resource_call *call, struct resource_re
         resource_fail(reply, CODE_UNSUPPORTED_FORMAT, "");
         return NULL;
     }
+    call->resource = resource;
     return resource->handlers[method];
 }

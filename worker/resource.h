@@ -22,15 +22,19 @@ struct resource_call {
     const struct resource *resources; /* the whole table */
     size_t resource_count;
     uint16_t worker_id;
-    uint16_t format; /* which of the resource's `produces` to write */
+    uint64_t unix_ms;                /* wall clock */
+    const struct resource *resource; /* the chosen row of the table */
+    uint16_t format;                 /* which of its `produces` to write */
+    uint8_t slot;                    /* of the request's exchange, if the handler changes state */
 };
 
-/* What the handler answers. Writing past the payload's end makes it 5.00. */
+/* What the handler answers. Writing past an end makes it 5.00. */
 struct resource_reply {
     uint8_t code;
     bool has_format;
     uint16_t format;
     struct writer payload;
+    struct writer event; /* of a resource that changes state: what to put into the event log */
 };
 
 typedef void resource_handler(const struct resource_call *call, struct resource_reply *reply);
@@ -41,10 +45,11 @@ struct resource_formats {
 };
 
 struct resource {
-    const char *path;                             /* "/tstun" */
-    const char *type;                             /* rt of RFC 6690, space-separated; NULL: none */
-    bool plain;                                   /* exists for plain CoAP too */
-    bool unlisted;                                /* not in /.well-known/core */
+    const char *path; /* "/tstun" */
+    const char *type; /* rt of RFC 6690, space-separated; NULL: none */
+    bool plain;       /* exists for plain CoAP too */
+    bool unlisted;    /* not in /.well-known/core */
+    bool changes; /* 2.xx to other than GET and FETCH tells of a change: it waits for the store */
     resource_handler *handlers[RESOURCE_METHODS]; /* by method code; NULL: not allowed */
     struct resource_formats
         produces; /* the first is the default; none: the handler judges Accept */
@@ -53,8 +58,8 @@ struct resource {
 
 bool resource_is_visible(const struct resource *resource, const struct coap_peer *peer);
 
-/* The handler of call->request among call->resources, and call->format; NULL: `reply` is the
- * error. */
+/* The handler of call->request among call->resources, call->resource and call->format; NULL:
+ * `reply` is the error. */
 resource_handler *resource_select(struct resource_call *call, struct resource_reply *reply);
 
 /* An error with a diagnostic payload (RFC 7252 section 5.5.2). What was written is discarded. */

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct worker {
     struct worker_options options;
@@ -19,19 +20,28 @@ struct worker {
 
 /* --- upwards: link, DTLS, CoAP --- */
 
+static struct coap_now coap_now_at(uint64_t now_ms)
+{
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    return (struct coap_now){now_ms,
+                             (uint64_t)wall.tv_sec * 1000 + (uint64_t)wall.tv_nsec / 1000000};
+}
+
 static void receive_plain(struct worker *worker, const struct path *path, const uint8_t *message,
                           size_t length)
 {
     const struct coap_peer peer = {.address = path->address};
     struct writer reply = writer_over(worker->reply, sizeof(worker->reply));
-    uint16_t message_id;
-    switch (coap_receive(worker->coap, &peer, io_now_ms(worker->options.io), message, length,
-                         &reply, &message_id)) {
+    struct coap_commit commit;
+    switch (coap_receive(worker->coap, &peer, coap_now_at(io_now_ms(worker->options.io)), message,
+                         length, &reply, &commit)) {
     case COAP_REPLY:
         uplink_send(worker->uplink, path, worker->reply, writer_length(&reply));
         break;
     case COAP_SILENCE:
     case COAP_RESET:
+    case COAP_COMMIT: /* over DTLS only */
     case COAP_DROPPED:
         break;
     }
@@ -56,14 +66,21 @@ static void receive_content(void *owner, struct session *session, uint64_t now_m
         .address = session->path.address,
     };
     struct writer reply = writer_over(worker->reply, sizeof(worker->reply));
-    uint16_t message_id;
-    switch (coap_receive(worker->coap, &peer, now_ms, message, length, &reply, &message_id)) {
+    struct coap_commit commit;
+    switch (coap_receive(worker->coap, &peer, coap_now_at(now_ms), message, length, &reply,
+                         &commit)) {
     case COAP_REPLY:
         dtls_send(&worker->dtls, session, worker->reply, writer_length(&reply));
         break;
     case COAP_RESET:
-        if (session->ping_sent && message_id == session->ping_id)
+        if (session->ping_sent && commit.message_id == session->ping_id)
             dtls_path_answered(&worker->dtls, session);
+        break;
+    case COAP_COMMIT:
+        /* This store forgets with its process: what coap remembers lasts as long. */
+        if (coap_committed(worker->coap, session->id, commit.message_id, COAP_STORED, now_ms,
+                           &reply) == COAP_REPLY)
+            dtls_send(&worker->dtls, session, worker->reply, writer_length(&reply));
         break;
     case COAP_SILENCE:
     case COAP_DROPPED:

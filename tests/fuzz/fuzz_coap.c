@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-    static void
-    require(bool holds)
+static void require(bool holds)
 {
     if (!holds)
         abort();
@@ -48,12 +47,18 @@ static void receive(struct coap *coap, const struct coap_peer *peer, uint64_t no
     uint8_t space[COAP_MESSAGE_SIZE_MAX];
     struct writer reply = writer_over(space, sizeof space);
     struct message message;
-    uint16_t message_id = 0;
+    struct coap_commit commit;
     if (message_parse(&message, bytes, length) == MESSAGE_OK)
         rebuild(&message);
-    enum coap_outcome outcome =
-        coap_receive(coap, peer, now_ms, bytes, length, &reply, &message_id);
+    struct coap_now now = {now_ms, 1700000000000 + now_ms};
+    enum coap_outcome outcome = coap_receive(coap, peer, now, bytes, length, &reply, &commit);
     require(writer_ok(&reply));
+    if (outcome == COAP_COMMIT) {
+        require(peer->session_id != 0 && writer_length(&reply) == 0);
+        enum coap_saved saved = length & 1 ? COAP_STORED : COAP_NOT_STORED;
+        outcome = coap_committed(coap, peer->session_id, commit.message_id, saved, now_ms, &reply);
+        require(outcome == COAP_REPLY && writer_ok(&reply));
+    }
     require((outcome == COAP_REPLY) == (writer_length(&reply) > 0));
     if (outcome == COAP_REPLY)
         require(message_parse(&message, space, writer_length(&reply)) == MESSAGE_OK);

@@ -1,85 +1,8 @@
 #include "tests/worker/ask.h"
-#include "worker/coap.h"
-#include "worker/metrics.h"
-#include "worker/session.h"
+#include "tests/worker/coap_bench.h"
 
 #include <criterion/criterion.h>
-#include <stdlib.h>
 #include <string.h>
-
-static uint8_t identity[] = "\x08sensor-7"; /* length and octets, as a session holds it */
-static const struct session session = {.id = 1, .identity = identity};
-
-struct bench {
-    struct metrics metrics;
-    struct coap *coap;
-    struct coap_peer plain;
-    struct coap_peer secured;
-    uint8_t reply[COAP_MESSAGE_SIZE_MAX];
-    size_t reply_length;
-    uint16_t message_id;
-};
-
-static void set_up(struct bench *bench, size_t exchanges_max)
-{
-    memset(bench, 0, sizeof *bench);
-    cr_assert_eq(metrics_init(&bench->metrics, worker_metrics, WORKER_METRICS_COUNT, 1), STATUS_OK);
-    struct coap_options options = {.worker_id = 5,
-                                   .hash_key = {3, 4},
-                                   .exchanges_max = exchanges_max,
-                                   .metrics = &bench->metrics};
-    cr_assert_eq(coap_new(&bench->coap, &options), STATUS_OK);
-    cr_assert_eq(address_parse(&bench->plain.address, "203.0.113.7:4711"), STATUS_OK);
-    bench->secured = (struct coap_peer){1, &session, bench->plain.address};
-}
-
-static void tear_down(struct bench *bench)
-{
-    coap_free(bench->coap);
-    metrics_free(&bench->metrics);
-}
-
-/* From a block of exactly its size. */
-static enum coap_outcome receive(struct bench *bench, const struct coap_peer *peer, uint64_t now_ms,
-                                 const void *bytes, size_t length)
-{
-    uint8_t *copy = malloc(length ? length : 1);
-    if (length > 0)
-        memcpy(copy, bytes, length);
-    struct writer writer = writer_over(bench->reply, sizeof bench->reply);
-    enum coap_outcome outcome =
-        coap_receive(bench->coap, peer, now_ms, copy, length, &writer, &bench->message_id);
-    cr_assert(writer_ok(&writer));
-    bench->reply_length = writer_length(&writer);
-    cr_assert_eq(bench->reply_length > 0, outcome == COAP_REPLY);
-    free(copy);
-    return outcome;
-}
-
-static enum coap_outcome ask(struct bench *bench, const struct coap_peer *peer, uint64_t now_ms,
-                             const struct ask *ask)
-{
-    uint8_t bytes[DATAGRAM_SIZE_MAX];
-    return receive(bench, peer, now_ms, bytes, ask_write(ask, bytes, sizeof bytes));
-}
-
-static uint8_t reply_code(const struct bench *bench)
-{
-    return bench->reply[1];
-}
-
-static uint64_t counted(const struct bench *bench, enum worker_metric metric)
-{
-    return metrics_get(&bench->metrics, metric);
-}
-
-static uint64_t dropped(const struct bench *bench)
-{
-    return counted(bench, WORKER_COAP_DROPPED_VERSION) + counted(bench, WORKER_COAP_DROPPED_TOKEN) +
-           counted(bench, WORKER_COAP_DROPPED_MALFORMED) +
-           counted(bench, WORKER_COAP_DROPPED_OPTION) +
-           counted(bench, WORKER_COAP_DROPPED_UNEXPECTED);
-}
 
 /* Octets as a string literal with their number. */
 #define OCTETS(text) text, sizeof(text) - 1
@@ -135,7 +58,7 @@ Test(coap, answers_octet_by_octet)
                 "core"),
          OCTETS("\x60\x45\x12\x34\xc1\x28\xff"
                 "</tstun>;rt=\"tstun\";ct=\"0 50 60\",</whoami>;rt=\"whoami\";ct=\"0 50 60\","
-                "</echo>;rt=\"echo\"")},
+                "</echo>;rt=\"echo\",</events>;rt=\"events\"")},
         {"/.well-known/core?rt=tstun", false,
          OCTETS("\x40\x01\x12\x34\xbb.well-known\x04"
                 "core\x48rt=tstun"),
@@ -173,18 +96,27 @@ Test(coap, answers_octet_by_octet)
         {"empty, with payload", true, OCTETS("\x40\x00\x12\x34\xffx"), OCTETS(RST)},
         {"empty, with token", true, OCTETS("\x41\x00\x12\x34t"), OCTETS(RST)},
     };
-    struct bench bench;
-    set_up(&bench, 64);
+    struct coap_bench bench;
+    coap_bench_open(&bench, 64);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct coap_peer *peer = rows[i].secured ? &bench.secured : &bench.plain;
-        cr_expect_eq(receive(&bench, peer, i, rows[i].bytes, rows[i].length), COAP_REPLY, "%s",
-                     rows[i].name);
+        cr_expect_eq(coap_bench_receive(&bench, peer, i, rows[i].bytes, rows[i].length), COAP_REPLY,
+                     "%s", rows[i].name);
         cr_expect(bench.reply_length == rows[i].reply_length &&
                       memcmp(bench.reply, rows[i].reply, rows[i].reply_length) == 0,
                   "%s: %zu octets, %.*s", rows[i].name, bench.reply_length, (int)bench.reply_length,
                   (char *)bench.reply);
     }
-    tear_down(&bench);
+    coap_bench_close(&bench);
+}
+
+static uint64_t dropped(const struct coap_bench *bench)
+{
+    return coap_bench_count(bench, WORKER_COAP_DROPPED_VERSION) +
+           coap_bench_count(bench, WORKER_COAP_DROPPED_TOKEN) +
+           coap_bench_count(bench, WORKER_COAP_DROPPED_MALFORMED) +
+           coap_bench_count(bench, WORKER_COAP_DROPPED_OPTION) +
+           coap_bench_count(bench, WORKER_COAP_DROPPED_UNEXPECTED);
 }
 
 Test(coap, drops_without_a_word_and_counts_why)
@@ -218,45 +150,48 @@ Test(coap, drops_without_a_word_and_counts_why)
         {"RST, response", OCTETS("\x70\x45\x12\x34"), WORKER_COAP_DROPPED_UNEXPECTED},
         {"RST, with payload", OCTETS("\x70\x00\x12\x34\xffx"), WORKER_COAP_DROPPED_MALFORMED},
     };
-    struct bench bench;
-    set_up(&bench, 64);
+    struct coap_bench bench;
+    coap_bench_open(&bench, 64);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        uint64_t before = counted(&bench, rows[i].metric), all = dropped(&bench);
-        cr_expect_eq(receive(&bench, &bench.secured, i, rows[i].bytes, rows[i].length),
+        uint64_t before = coap_bench_count(&bench, rows[i].metric), all = dropped(&bench);
+        cr_expect_eq(coap_bench_receive(&bench, &bench.secured, i, rows[i].bytes, rows[i].length),
                      COAP_DROPPED, "%s", rows[i].name);
-        cr_expect_eq(counted(&bench, rows[i].metric), before + 1, "%s", rows[i].name);
+        cr_expect_eq(coap_bench_count(&bench, rows[i].metric), before + 1, "%s", rows[i].name);
         cr_expect_eq(dropped(&bench), all + 1, "%s", rows[i].name);
     }
-    cr_expect_eq(counted(&bench, WORKER_COAP_REQUESTS), 0);
-    tear_down(&bench);
+    cr_expect_eq(coap_bench_count(&bench, WORKER_COAP_REQUESTS), 0);
+    coap_bench_close(&bench);
 }
 
 Test(coap, tells_what_a_ping_was_answered_with)
 {
     uint8_t ping[8];
     struct writer writer = writer_over(ping, sizeof ping);
-    struct bench bench;
-    set_up(&bench, 64);
+    struct coap_bench bench;
+    coap_bench_open(&bench, 64);
     coap_write_ping(&writer, 0xabcd);
     cr_assert_eq(writer_length(&writer), 4);
     cr_assert_arr_eq(ping, "\x40\x00\xab\xcd", 4);
-    cr_expect_eq(receive(&bench, &bench.secured, 0, OCTETS("\x70\x00\xab\xcd")), COAP_RESET);
-    cr_expect_eq(bench.message_id, 0xabcd);
-    cr_expect_eq(receive(&bench, &bench.secured, 0, OCTETS("\x60\x00\xab\xce")), COAP_RESET);
-    cr_expect_eq(bench.message_id, 0xabce);
+    cr_expect_eq(coap_bench_receive(&bench, &bench.secured, 0, OCTETS("\x70\x00\xab\xcd")),
+                 COAP_RESET);
+    cr_expect_eq(bench.commit.message_id, 0xabcd);
+    cr_expect_eq(coap_bench_receive(&bench, &bench.secured, 0, OCTETS("\x60\x00\xab\xce")),
+                 COAP_RESET);
+    cr_expect_eq(bench.commit.message_id, 0xabce);
     cr_expect_eq(dropped(&bench), 0);
-    tear_down(&bench);
+    coap_bench_close(&bench);
 }
 
 Test(coap, whoami_over_dtls)
 {
-    struct bench bench;
-    set_up(&bench, 64);
-    cr_assert_eq(ask(&bench, &bench.secured, 0, &(struct ask){.uri = "/whoami"}), COAP_REPLY);
-    cr_assert_eq(reply_code(&bench), CODE_CONTENT);
+    struct coap_bench bench;
+    coap_bench_open(&bench, 64);
+    cr_assert_eq(coap_bench_ask(&bench, &bench.secured, 0, &(struct ask){.uri = "/whoami"}),
+                 COAP_REPLY);
+    cr_assert_eq(coap_bench_code(&bench), CODE_CONTENT);
     cr_assert_eq(memcmp(bench.reply + 6, "identity=sensor-7\n", 18), 0);
-    cr_assert_eq(counted(&bench, WORKER_COAP_REQUESTS), 1);
-    tear_down(&bench);
+    cr_assert_eq(coap_bench_count(&bench, WORKER_COAP_REQUESTS), 1);
+    coap_bench_close(&bench);
 }
 
 Test(coap, a_repeated_post_is_answered_alike_and_done_once)
@@ -265,85 +200,87 @@ Test(coap, a_repeated_post_is_answered_alike_and_done_once)
      * would show it. */
     static const struct ask first = {.code = CODE_POST, .id = 7, .uri = "/echo", .payload = "one"};
     static const struct ask again = {.code = CODE_POST, .id = 7, .uri = "/echo", .payload = "two"};
-    struct bench bench;
-    set_up(&bench, 64);
+    struct coap_bench bench;
+    coap_bench_open(&bench, 64);
     const struct coap_peer *peers[] = {&bench.plain, &bench.secured};
     for (size_t i = 0; i < 2; i++) {
         uint8_t reply[COAP_MESSAGE_SIZE_MAX];
-        cr_assert_eq(ask(&bench, peers[i], 1000, &first), COAP_REPLY);
+        cr_assert_eq(coap_bench_ask(&bench, peers[i], 1000, &first), COAP_REPLY);
         size_t length = bench.reply_length;
         memcpy(reply, bench.reply, length);
         for (uint64_t repeat = 0; repeat < 3; repeat++) {
-            cr_assert_eq(ask(&bench, peers[i], 1000 + COAP_EXCHANGE_LIFETIME_MS - 1, &again),
-                         COAP_REPLY);
+            cr_assert_eq(
+                coap_bench_ask(&bench, peers[i], 1000 + COAP_EXCHANGE_LIFETIME_MS - 1, &again),
+                COAP_REPLY);
             cr_assert_eq(bench.reply_length, length);
             cr_assert_arr_eq(bench.reply, reply, length);
         }
-        cr_expect_eq(counted(&bench, WORKER_COAP_DUPLICATES), 3 * (i + 1));
-        cr_expect_eq(counted(&bench, WORKER_COAP_REQUESTS), 2 * i + 1);
-        cr_assert_eq(ask(&bench, peers[i], 1000 + COAP_EXCHANGE_LIFETIME_MS, &again), COAP_REPLY);
+        cr_expect_eq(coap_bench_count(&bench, WORKER_COAP_DUPLICATES), 3 * (i + 1));
+        cr_expect_eq(coap_bench_count(&bench, WORKER_COAP_REQUESTS), 2 * i + 1);
+        cr_assert_eq(coap_bench_ask(&bench, peers[i], 1000 + COAP_EXCHANGE_LIFETIME_MS, &again),
+                     COAP_REPLY);
         cr_assert_eq(memcmp(bench.reply + bench.reply_length - 3, "two", 3), 0, "done anew");
-        cr_expect_eq(counted(&bench, WORKER_COAP_DUPLICATES), 3 * (i + 1));
+        cr_expect_eq(coap_bench_count(&bench, WORKER_COAP_DUPLICATES), 3 * (i + 1));
     }
-    tear_down(&bench);
+    coap_bench_close(&bench);
 }
 
 Test(coap, the_longest_reply_is_repeated_too)
 {
     static const struct ask ask_long = {.code = CODE_POST, .id = 7, .uri = "/echo?rlen=1024"};
     uint8_t reply[COAP_MESSAGE_SIZE_MAX];
-    struct bench bench;
-    set_up(&bench, 64);
-    cr_assert_eq(ask(&bench, &bench.secured, 0, &ask_long), COAP_REPLY);
+    struct coap_bench bench;
+    coap_bench_open(&bench, 64);
+    cr_assert_eq(coap_bench_ask(&bench, &bench.secured, 0, &ask_long), COAP_REPLY);
     size_t length = bench.reply_length;
     cr_assert_eq(length, 4 + 1 + 1024);
     memcpy(reply, bench.reply, length);
-    cr_assert_eq(ask(&bench, &bench.secured, 1, &ask_long), COAP_REPLY);
+    cr_assert_eq(coap_bench_ask(&bench, &bench.secured, 1, &ask_long), COAP_REPLY);
     cr_assert_eq(bench.reply_length, length);
     cr_assert_arr_eq(bench.reply, reply, length);
-    cr_assert_eq(counted(&bench, WORKER_COAP_DUPLICATES), 1);
-    tear_down(&bench);
+    cr_assert_eq(coap_bench_count(&bench, WORKER_COAP_DUPLICATES), 1);
+    coap_bench_close(&bench);
 }
 
 Test(coap, a_repeated_non_confirmable_post_gets_silence)
 {
     static const struct ask post = {
         .type = MESSAGE_NON, .code = CODE_POST, .id = 7, .uri = "/echo", .payload = "one"};
-    struct bench bench;
-    set_up(&bench, 64);
-    cr_assert_eq(ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
-    cr_assert_eq(ask(&bench, &bench.secured, 1, &post), COAP_SILENCE);
-    cr_assert_eq(counted(&bench, WORKER_COAP_DUPLICATES), 1);
-    cr_assert_eq(counted(&bench, WORKER_COAP_REQUESTS), 1);
-    tear_down(&bench);
+    struct coap_bench bench;
+    coap_bench_open(&bench, 64);
+    cr_assert_eq(coap_bench_ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
+    cr_assert_eq(coap_bench_ask(&bench, &bench.secured, 1, &post), COAP_SILENCE);
+    cr_assert_eq(coap_bench_count(&bench, WORKER_COAP_DUPLICATES), 1);
+    cr_assert_eq(coap_bench_count(&bench, WORKER_COAP_REQUESTS), 1);
+    coap_bench_close(&bench);
 }
 
 /* "A Non-confirmable message MUST NOT be acknowledged by the recipient." (RFC 7252 section 4.3) */
 Test(coap, a_non_confirmable_repetition_is_not_acknowledged)
 {
     struct ask post = {.code = CODE_POST, .id = 7, .uri = "/echo", .payload = "one"};
-    struct bench bench;
-    set_up(&bench, 64);
-    cr_assert_eq(ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
+    struct coap_bench bench;
+    coap_bench_open(&bench, 64);
+    cr_assert_eq(coap_bench_ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
     post.type = MESSAGE_NON;
-    cr_assert_eq(ask(&bench, &bench.secured, 1, &post), COAP_SILENCE);
-    tear_down(&bench);
+    cr_assert_eq(coap_bench_ask(&bench, &bench.secured, 1, &post), COAP_SILENCE);
+    coap_bench_close(&bench);
 }
 
 Test(coap, remembers_no_more_than_it_may)
 {
     enum { MAX = 64, SECURED_MAX = MAX - MAX / COAP_EXCHANGES_PLAIN_SHARE };
     static const struct ask post = {.code = CODE_POST, .id = 7, .uri = "/echo"};
-    struct bench bench;
-    set_up(&bench, MAX);
+    struct coap_bench bench;
+    coap_bench_open(&bench, MAX);
     for (uint64_t id = 1; id <= SECURED_MAX + 1; id++) {
         struct coap_peer peer = bench.secured;
         peer.session_id = id;
-        cr_expect_eq(counted(&bench, WORKER_COAP_EXCHANGES_EVICTED), 0);
-        cr_assert_eq(ask(&bench, &peer, id, &post), COAP_REPLY);
+        cr_expect_eq(coap_bench_count(&bench, WORKER_COAP_EXCHANGES_EVICTED), 0);
+        cr_assert_eq(coap_bench_ask(&bench, &peer, id, &post), COAP_REPLY);
     }
-    cr_expect_eq(counted(&bench, WORKER_COAP_EXCHANGES_EVICTED), 1);
-    tear_down(&bench);
+    cr_expect_eq(coap_bench_count(&bench, WORKER_COAP_EXCHANGES_EVICTED), 1);
+    coap_bench_close(&bench);
 }
 
 Test(coap, safe_methods_and_errors_leave_nothing_behind)
@@ -355,50 +292,50 @@ Test(coap, safe_methods_and_errors_leave_nothing_behind)
         {.id = 3, .code = CODE_PUT, .uri = "/echo"},
         {.id = 4, .code = CODE_POST, .uri = "/echo", .options = {{1, 0, NULL}}},
     };
-    struct bench bench;
-    set_up(&bench, 64);
+    struct coap_bench bench;
+    coap_bench_open(&bench, 64);
     for (size_t i = 0; i < 2 * sizeof asks / sizeof *asks; i++)
-        cr_expect_eq(ask(&bench, &bench.secured, i, &asks[i / 2]), COAP_REPLY);
+        cr_expect_eq(coap_bench_ask(&bench, &bench.secured, i, &asks[i / 2]), COAP_REPLY);
     cr_expect_eq(coap_next_ms(bench.coap), UINT64_MAX);
-    cr_expect_eq(counted(&bench, WORKER_COAP_DUPLICATES), 0);
-    tear_down(&bench);
+    cr_expect_eq(coap_bench_count(&bench, WORKER_COAP_DUPLICATES), 0);
+    coap_bench_close(&bench);
 }
 
 Test(coap, forgets_a_session_and_what_expired)
 {
     static const struct ask post = {.code = CODE_POST, .id = 7, .uri = "/echo"};
-    struct bench bench;
-    set_up(&bench, 64);
-    cr_assert_eq(ask(&bench, &bench.secured, 10, &post), COAP_REPLY);
-    cr_assert_eq(ask(&bench, &bench.plain, 20, &post), COAP_REPLY);
+    struct coap_bench bench;
+    coap_bench_open(&bench, 64);
+    cr_assert_eq(coap_bench_ask(&bench, &bench.secured, 10, &post), COAP_REPLY);
+    cr_assert_eq(coap_bench_ask(&bench, &bench.plain, 20, &post), COAP_REPLY);
     cr_expect_eq(coap_next_ms(bench.coap), 10 + COAP_EXCHANGE_LIFETIME_MS);
     coap_forget(bench.coap, bench.secured.session_id);
     cr_expect_eq(coap_next_ms(bench.coap), 20 + COAP_EXCHANGE_LIFETIME_MS);
-    cr_assert_eq(ask(&bench, &bench.secured, 30, &post), COAP_REPLY);
-    cr_expect_eq(counted(&bench, WORKER_COAP_DUPLICATES), 0);
+    cr_assert_eq(coap_bench_ask(&bench, &bench.secured, 30, &post), COAP_REPLY);
+    cr_expect_eq(coap_bench_count(&bench, WORKER_COAP_DUPLICATES), 0);
     coap_expire(bench.coap, 20 + COAP_EXCHANGE_LIFETIME_MS);
     cr_expect_eq(coap_next_ms(bench.coap), 30 + COAP_EXCHANGE_LIFETIME_MS);
-    tear_down(&bench);
+    coap_bench_close(&bench);
 }
 
 Test(coap, a_flood_of_plain_coap_pushes_out_no_session)
 {
     enum { MAX = 64 };
     static const struct ask post = {.code = CODE_POST, .id = 7, .uri = "/echo"};
-    struct bench bench;
-    set_up(&bench, MAX);
-    cr_assert_eq(ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
+    struct coap_bench bench;
+    coap_bench_open(&bench, MAX);
+    cr_assert_eq(coap_bench_ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
     for (uint16_t port = 1; port <= 10 * MAX; port++) {
         struct coap_peer peer = bench.plain;
         peer.address.port = port;
-        cr_assert_eq(ask(&bench, &peer, port, &post), COAP_REPLY);
+        cr_assert_eq(coap_bench_ask(&bench, &peer, port, &post), COAP_REPLY);
     }
-    cr_expect_eq(counted(&bench, WORKER_COAP_EXCHANGES_EVICTED),
+    cr_expect_eq(coap_bench_count(&bench, WORKER_COAP_EXCHANGES_EVICTED),
                  10 * MAX - MAX / COAP_EXCHANGES_PLAIN_SHARE);
-    cr_expect_eq(counted(&bench, WORKER_COAP_DUPLICATES), 0);
-    cr_assert_eq(ask(&bench, &bench.secured, 1000, &post), COAP_REPLY);
-    cr_expect_eq(counted(&bench, WORKER_COAP_DUPLICATES), 1);
-    tear_down(&bench);
+    cr_expect_eq(coap_bench_count(&bench, WORKER_COAP_DUPLICATES), 0);
+    cr_assert_eq(coap_bench_ask(&bench, &bench.secured, 1000, &post), COAP_REPLY);
+    cr_expect_eq(coap_bench_count(&bench, WORKER_COAP_DUPLICATES), 1);
+    coap_bench_close(&bench);
 }
 
 /* A request of 18 octets may be answered with 3 * (18 + 28) - 28 = 110: 5 and 105 of payload. */
@@ -410,23 +347,24 @@ Test(coap, plain_coap_does_not_amplify)
         "/echo?rlen=106",
         "/echo?rlen=1024",
     };
-    struct bench bench;
-    set_up(&bench, 64);
+    struct coap_bench bench;
+    coap_bench_open(&bench, 64);
     for (uint16_t i = 0; i < sizeof uris / sizeof *uris; i++) {
         struct ask post = {.code = CODE_POST, .id = i, .uri = uris[i]};
         uint8_t bytes[64];
         size_t request = ask_write(&post, bytes, sizeof bytes);
-        cr_expect_eq(ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
-        cr_expect_eq(reply_code(&bench), CODE_CHANGED, "DTLS has shown the address");
+        cr_expect_eq(coap_bench_ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
+        cr_expect_eq(coap_bench_code(&bench), CODE_CHANGED, "DTLS has shown the address");
         bool within =
             bench.reply_length + COAP_PLAIN_OVERHEAD <= 3 * (request + COAP_PLAIN_OVERHEAD);
-        cr_expect_eq(ask(&bench, &bench.plain, 0, &post), COAP_REPLY);
-        cr_expect_eq(reply_code(&bench), within ? CODE_CHANGED : CODE_UNAUTHORIZED, "%s", uris[i]);
+        cr_expect_eq(coap_bench_ask(&bench, &bench.plain, 0, &post), COAP_REPLY);
+        cr_expect_eq(coap_bench_code(&bench), within ? CODE_CHANGED : CODE_UNAUTHORIZED, "%s",
+                     uris[i]);
         cr_expect_leq(bench.reply_length + COAP_PLAIN_OVERHEAD,
                       3 * (request + COAP_PLAIN_OVERHEAD));
         cr_expect_eq(within, i < 2, "%s", uris[i]);
     }
-    tear_down(&bench);
+    coap_bench_close(&bench);
 }
 
 /* The requests that the plain side is for fit, whoever asks. */
@@ -438,34 +376,34 @@ Test(coap, plain_tstun_fits_in_each_format)
         {.uri = "/tstun", .has_accept = true, .accept = FORMAT_CBOR},
         {.uri = "/.well-known/core"},
     };
-    struct bench bench;
-    set_up(&bench, 64);
+    struct coap_bench bench;
+    coap_bench_open(&bench, 64);
     cr_assert_eq(
         address_parse(&bench.plain.address, "[2001:db8:1111:2222:3333:4444:5555:6666]:65535"),
         STATUS_OK);
     for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
-        cr_expect_eq(ask(&bench, &bench.plain, 0, &asks[i]), COAP_REPLY);
-        cr_expect_eq(reply_code(&bench), CODE_CONTENT, "row %zu", i);
+        cr_expect_eq(coap_bench_ask(&bench, &bench.plain, 0, &asks[i]), COAP_REPLY);
+        cr_expect_eq(coap_bench_code(&bench), CODE_CONTENT, "row %zu", i);
     }
-    tear_down(&bench);
+    coap_bench_close(&bench);
 }
 
 Test(coap, refuses_what_is_too_large)
 {
     static const uint8_t payload[DATAGRAM_SIZE_MAX - 64];
     struct ask post = {.code = CODE_POST, .id = 1, .uri = "/echo", .payload = payload};
-    struct bench bench;
-    set_up(&bench, 64);
+    struct coap_bench bench;
+    coap_bench_open(&bench, 64);
     post.payload_length = COAP_MESSAGE_SIZE_MAX - 4 - 5 - 1;
-    cr_expect_eq(ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
-    cr_expect_eq(reply_code(&bench), CODE_CHANGED);
+    cr_expect_eq(coap_bench_ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
+    cr_expect_eq(coap_bench_code(&bench), CODE_CHANGED);
     cr_expect_eq(bench.reply_length, COAP_MESSAGE_SIZE_MAX - 5);
     post.payload_length++;
     post.id++;
-    cr_expect_eq(ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
-    cr_expect_eq(reply_code(&bench), CODE_TOO_LARGE);
+    cr_expect_eq(coap_bench_ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
+    cr_expect_eq(coap_bench_code(&bench), CODE_TOO_LARGE);
     post.payload_length = sizeof payload;
-    cr_expect_eq(ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
-    cr_expect_eq(reply_code(&bench), CODE_TOO_LARGE);
-    tear_down(&bench);
+    cr_expect_eq(coap_bench_ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
+    cr_expect_eq(coap_bench_code(&bench), CODE_TOO_LARGE);
+    coap_bench_close(&bench);
 }

@@ -1,0 +1,83 @@
+#include "tests/worker/coap_bench.h"
+
+#include "worker/session.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint8_t identity[] = "\x08sensor-7"; /* length and octets, as a session holds it */
+static const struct session session = {
+    .id = 1,
+    .identity = identity,
+    .own_cid = {8, {0x07, 0x20, 0xb1, 0xd0, 0x7b, 0x35, 0x9d, 0x3c}},
+};
+
+void coap_bench_open(struct coap_bench *bench, size_t exchanges_max)
+{
+    memset(bench, 0, sizeof *bench);
+    cr_assert_eq(metrics_init(&bench->metrics, worker_metrics, WORKER_METRICS_COUNT, 1), STATUS_OK);
+    struct coap_options options = {.worker_id = 5,
+                                   .hash_key = {3, 4},
+                                   .exchanges_max = exchanges_max,
+                                   .metrics = &bench->metrics};
+    cr_assert_eq(coap_new(&bench->coap, &options), STATUS_OK);
+    cr_assert_eq(address_parse(&bench->plain.address, "203.0.113.7:4711"), STATUS_OK);
+    bench->secured = (struct coap_peer){1, &session, bench->plain.address};
+}
+
+void coap_bench_close(struct coap_bench *bench)
+{
+    coap_free(bench->coap);
+    metrics_free(&bench->metrics);
+}
+
+struct coap_now coap_bench_now(uint64_t now_ms)
+{
+    return (struct coap_now){now_ms, COAP_BENCH_UNIX_MS + now_ms};
+}
+
+enum coap_outcome coap_bench_receive(struct coap_bench *bench, const struct coap_peer *peer,
+                                     uint64_t now_ms, const void *bytes, size_t length)
+{
+    uint8_t *copy = malloc(length ? length : 1);
+    if (length > 0)
+        memcpy(copy, bytes, length);
+    struct writer writer = writer_over(bench->reply, sizeof bench->reply);
+    enum coap_outcome outcome = coap_receive(bench->coap, peer, coap_bench_now(now_ms), copy,
+                                             length, &writer, &bench->commit);
+    cr_assert(writer_ok(&writer));
+    bench->reply_length = writer_length(&writer);
+    cr_assert_eq(bench->reply_length > 0, outcome == COAP_REPLY);
+    free(copy);
+    return outcome;
+}
+
+enum coap_outcome coap_bench_ask(struct coap_bench *bench, const struct coap_peer *peer,
+                                 uint64_t now_ms, const struct ask *ask)
+{
+    uint8_t bytes[DATAGRAM_SIZE_MAX];
+    return coap_bench_receive(bench, peer, now_ms, bytes, ask_write(ask, bytes, sizeof bytes));
+}
+
+enum coap_outcome coap_bench_commit(struct coap_bench *bench, uint16_t message_id,
+                                    enum coap_saved saved, uint64_t now_ms)
+{
+    struct writer writer = writer_over(bench->reply, sizeof bench->reply);
+    enum coap_outcome outcome =
+        coap_committed(bench->coap, bench->secured.session_id, message_id, saved, now_ms, &writer);
+    cr_assert(writer_ok(&writer));
+    bench->reply_length = writer_length(&writer);
+    cr_assert_eq(bench->reply_length > 0, outcome == COAP_REPLY);
+    return outcome;
+}
+
+uint8_t coap_bench_code(const struct coap_bench *bench)
+{
+    return bench->reply[1];
+}
+
+uint64_t coap_bench_count(const struct coap_bench *bench, enum worker_metric metric)
+{
+    return metrics_get(&bench->metrics, metric);
+}

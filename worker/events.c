@@ -1,0 +1,37 @@
+#include "worker/events.h"
+
+#include "worker/event.h"
+#include "worker/session.h"
+
+#define TEXT_OF(number) TEXT_OF_VALUE(number)
+#define TEXT_OF_VALUE(number) #number
+
+void events_post(const struct resource_call *call, struct resource_reply *reply)
+{
+    const struct request *request = call->request;
+    const struct message *message = request->message;
+    const struct session *session = call->peer->session;
+    if (request->queries.count > 0) {
+        resource_fail(reply, CODE_BAD_REQUEST, "no query here");
+        return;
+    }
+    if (message->payload_length > EVENT_PAYLOAD_MAX) {
+        resource_fail(reply, CODE_TOO_LARGE, "at most " TEXT_OF(EVENT_PAYLOAD_MAX) " octets");
+        return;
+    }
+    struct event event = {
+        .unix_ms = call->unix_ms,
+        .path = call->resource->path,
+        .cid = {session->own_cid.bytes, session->own_cid.length},
+        .payload = {message->payload, message->payload_length},
+        .message_id = message->id,
+        .slot = call->slot,
+    };
+    event.identity.bytes = session_identity(session, &event.identity.length);
+    if (request->content_format) {
+        event.has_format = true;
+        event.format = (uint16_t)message_option_number(request->content_format);
+    }
+    event_write(&reply->event, &event);
+    reply->code = CODE_CHANGED;
+}
