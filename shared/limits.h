@@ -33,6 +33,8 @@
 #define ADMISSION_BURST_DEFAULT 1000
 #define PING_INTERVAL_MS 100
 #define PINGS_MISSED_MAX 3
+#define ROSTER_INTERVAL_MS 250    /* between questions to the store who the workers are */
+#define ROSTER_INTERVAL_MIN_MS 50 /* likewise, while workers die */
 
 /* DTLS */
 #define IDENTITY_LENGTH_MAX 128 /* octets: RFC 4279 section 5.3 */
@@ -97,6 +99,8 @@
 #define UP_RESTART_DELAY_MS 100 /* doubled by each restart of the last UP_RESTARTS_MS */
 #define UP_RESTART_DELAY_MAX_MS 5000
 
+_Static_assert(ROSTER_INTERVAL_MS < MEMBER_TTL_MS && MEMBER_BEAT_MS < MEMBER_TTL_MS / 2,
+               "a beat may be lost, and an lb sees who came and went");
 _Static_assert(UP_DRAIN_MS < UP_STOP_MS, "the lb has time to end");
 _Static_assert(UP_STOP_MS + UP_PROBE_MS < 2000, "SIGTERM ends the node within 2 s");
 _Static_assert(UP_WORKERS_MAX + 4 <= IO_SOCKETS_MAX, "a ready pipe each, signals, HTTP");
