@@ -7,7 +7,7 @@
 #define FRAME_SIZE_MAX 65000   /* octets of one lb-worker frame */
 #define FRAME_SIZE_DEFAULT 1372 /* link MTU 1400 less IPv4 and UDP headers */
 #define FRAME_PEERS_MAX 512    /* boots that a frame opener remembers */
-#define UPLINK_PEERS_MAX 256     /* lb threads that a worker answers through */
+#define UPLINK_PEERS_MAX 255     /* lb threads that a worker answers through */
 
 /* Connection IDs */
 #define CID_LENGTH_MIN 6
@@ -42,6 +42,7 @@
 #define SEQUENCE_LEASE 4096         /* numbers of one lease */
 #define SEQUENCE_HANDSHAKE_RESERVED 64 /* epoch 1 numbers that belong to the handshake's object */
 #define NONCE_LEASE 65536            /* CID nonces of one lease */
+#define NONCE_LEASES_AHEAD 64        /* blocks that others may have taken since our last */
 #define SESSIONS_MAX_DEFAULT 1048576 /* of one worker; full: handshakes are refused, counted */
 #define SESSION_TTL_S 2592000        /* 30 days without a record end a session */
 #define IDENTITIES_MAX 1048576       /* of the memory store */
@@ -51,6 +52,10 @@
 #define HANDSHAKE_REPEATS_MAX 8      /* of our first flight because the client repeats its own */
 #define HANDSHAKE_HELD_MAX 8         /* records held while a PSK is looked up */
 #define HANDSHAKE_FLIGHT_MAX 4096    /* octets of one flight of ours */
+#define ADOPTIONS_MAX 16384 /* sessions of one worker that are being claimed; full: counted */
+#define ADOPTION_HELD_MAX 2 /* datagrams held for each of them */
+#define SESSION_IDLE_S_DEFAULT 3600 /* a session silent for so long is in the store only */
+#define MARK_INTERVAL_MS 50 /* DESIGN.md section 7, invariant 5 */
 #define PATH_HELD_MAX 64             /* replies of one worker that wait for a path to be proven */
 #define PATH_HELD_MS 5000
 #define AMPLIFICATION_FACTOR 3 /* octets out per octet in to an address that has not answered */
