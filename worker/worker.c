@@ -13,7 +13,8 @@
 #include <time.h>
 
 /* How long a draining worker goes on at the least, so that each lb has heard of it with a PONG and
- * what was under way has arrived; and at the most, since whoever stops it will not wait for ever. */
+ * what was under way has arrived; and at the most, since whoever stops it will not wait for ever.
+ */
 #define DRAIN_LEAST_MS (4 * PING_INTERVAL_MS)
 #define DRAIN_MOST_MS 1200
 
@@ -69,6 +70,49 @@ static void receive_datagram(void *owner, const struct path *path, uint8_t *data
         dtls_receive(&worker->dtls, io_now_ms(worker->options.io), path, datagram, length);
 }
 
+static void reply_committed(struct worker *worker, struct session *session, uint16_t message_id,
+                            enum coap_saved saved)
+{
+    struct writer reply = writer_over(worker->reply, sizeof(worker->reply));
+    if (coap_committed(worker->coap, session->id, message_id, saved, io_now_ms(worker->options.io),
+                       &reply) == COAP_REPLY)
+        dtls_send(&worker->dtls, session, worker->reply, writer_length(&reply));
+}
+
+/* DESIGN.md section 7, invariant 2: the reply leaves with this answer. */
+static void exchange_saved(void *owner, const struct store_answer *answer)
+{
+    struct worker *worker = owner;
+    const struct cid *cid = &answer->subject;
+    struct session *session = session_by_cid(&worker->dtls.sessions, cid->bytes, cid->length);
+    enum coap_saved saved = COAP_NOT_STORED;
+    switch (answer->outcome) {
+    case STORE_STALE:
+    case STORE_NOT_FOUND:
+        dtls_lose_session(&worker->dtls, cid);
+        return;
+    case STORE_OK:
+        saved = COAP_STORED;
+        break;
+    case STORE_EXISTS:
+    case STORE_UNAVAILABLE:
+        break;
+    }
+    if (session)
+        reply_committed(worker, session, (uint16_t)answer->tag, saved);
+}
+
+static void save_exchange(struct worker *worker, struct session *session,
+                          const struct coap_commit *commit)
+{
+    const struct store_waiter waiter = {exchange_saved, worker, session->own_cid,
+                                        commit->message_id};
+    const struct store_exchange exchange = {.slot = commit->slot, .value = commit->value};
+    if (store_save_exchange(worker->options.store, session->fence, &exchange, commit->event,
+                            &waiter) != STATUS_OK)
+        reply_committed(worker, session, commit->message_id, COAP_NOT_STORED);
+}
+
 static void receive_content(void *owner, struct session *session, uint64_t now_ms,
                             const uint8_t *message, size_t length)
 {
@@ -80,8 +124,8 @@ static void receive_content(void *owner, struct session *session, uint64_t now_m
     };
     struct writer reply = writer_over(worker->reply, sizeof(worker->reply));
     struct coap_commit commit;
-    switch (coap_receive(worker->coap, &peer, coap_now_at(now_ms), message, length, &reply,
-                         &commit)) {
+    switch (
+        coap_receive(worker->coap, &peer, coap_now_at(now_ms), message, length, &reply, &commit)) {
     case COAP_REPLY:
         dtls_send(&worker->dtls, session, worker->reply, writer_length(&reply));
         break;
@@ -90,10 +134,7 @@ static void receive_content(void *owner, struct session *session, uint64_t now_m
             dtls_path_answered(&worker->dtls, session);
         break;
     case COAP_COMMIT:
-        /* This store forgets with its process: what coap remembers lasts as long. */
-        if (coap_committed(worker->coap, session->id, commit.message_id, COAP_STORED, now_ms,
-                           &reply) == COAP_REPLY)
-            dtls_send(&worker->dtls, session, worker->reply, writer_length(&reply));
+        save_exchange(worker, session, &commit);
         break;
     case COAP_SILENCE:
     case COAP_DROPPED:
@@ -120,13 +161,16 @@ static size_t write_probe(void *owner, struct session *session, uint8_t *space, 
     return writer_ok(&writer) ? writer_length(&writer) : 0;
 }
 
+/* An exchange that is unusable is as good as one that was never stored. */
 static void restore_exchanges(void *owner, const struct session *session,
                               const struct store_exchange *exchanges, size_t count)
 {
-    (void)owner;
-    (void)session;
-    (void)exchanges;
-    (void)count;
+    struct worker *worker = owner;
+    struct coap_now now = coap_now_at(io_now_ms(worker->options.io));
+    for (size_t i = 0; i < count; i++) {
+        if (coap_restore(worker->coap, session->id, now, exchanges[i].value) != STATUS_OK)
+            metrics_add(worker->options.metrics, 0, WORKER_STORED_FORMAT, 1);
+    }
 }
 
 static void forget_session(void *owner, const struct session *session)
@@ -350,8 +394,8 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 
 uint64_t worker_next_ms(const struct worker *worker)
 {
-    uint64_t next_ms = sooner(member_next_ms(&worker->member),
-                              store_next_ms(worker->options.store));
+    uint64_t next_ms =
+        sooner(member_next_ms(&worker->member), store_next_ms(worker->options.store));
     if (worker->stage == WORKER_DRAINING)
         next_ms = sooner(next_ms, io_now_ms(worker->options.io) + PING_INTERVAL_MS / 2);
     if (!worker->has_dtls)
