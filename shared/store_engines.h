@@ -13,6 +13,8 @@ MUST_USE enum status store_memory_open(struct store **store, const struct store_
                                        char *why, size_t why_size);
 MUST_USE enum status store_lmdb_open(struct store **store, const struct store_options *options,
                                      char *why, size_t why_size);
+MUST_USE enum status store_redis_open(struct store **store, const struct store_options *options,
+                                      char *why, size_t why_size);
 
 static inline struct store_counts store_counts_from(const struct store_options *options)
 {
