@@ -15,6 +15,7 @@
 #include "shared/log.h"
 
 #define MODULE "lb"
+#define STORE_WHY_MAX 256
 #define READY_SIZE (LISTENERS_MAX * (ADDRESS_TEXT_MAX + 8) + 256)
 
 enum { EXIT_CLEAN = 0, EXIT_FAILED = 1, EXIT_UNUSABLE = 2 };
@@ -23,8 +24,11 @@ struct lb {
     struct settings settings;
     struct metrics metrics;
     struct thread threads[LB_THREADS_MAX];
-    size_t initialized; /* threads that thread_init made */
-    size_t started;     /* threads that run, the first not counted */
+    size_t initialized;  /* threads that thread_init made */
+    size_t started;      /* threads that run, the first not counted */
+    struct store *store; /* with --store; thread 0's */
+    struct roster roster;
+    bool has_roster;
     struct http *http;
     int signal_fd;
 };
@@ -53,8 +57,12 @@ static bool on_http(void *owner, const char *path, struct http_reply *reply)
     struct lb *lb = owner;
 
     if (strcmp(path, "/readyz") == 0) {
+        /* With workers that answer it serves, whatever the store does. */
+        const char *trouble = lb->store ? store_trouble(lb->store) : NULL;
         if (relay_workers_alive(lb->threads[0].relay) > 0)
             answer(reply, 200, "ok");
+        else if (trouble)
+            answer(reply, 503, trouble);
         else
             answer(reply, 503, "no worker alive");
         return true;
@@ -124,6 +132,37 @@ static int explain(const struct thread_failure *failure)
     return EXIT_FAILED;
 }
 
+/* One store handle for all threads: LMDB may be opened once in a process only. */
+static int open_store(struct lb *lb)
+{
+    char why[STORE_WHY_MAX] = "";
+    const struct store_options options = {
+        .url = lb->settings.store_url,
+        .io = lb->threads[0].io,
+        .metrics = &lb->metrics,
+        .metrics_row = LB_STORE_READS,
+        .metrics_thread = 0,
+        .session_ttl_s = SESSION_TTL_S,
+        .member_ttl_ms = MEMBER_TTL_MS,
+    };
+
+    if (!lb->settings.store_url)
+        return EXIT_CLEAN;
+    if (store_open(&lb->store, &options, why, sizeof(why)) != STATUS_OK) {
+        settings_complain_store(why);
+        return EXIT_UNUSABLE;
+    }
+    if (roster_init(&lb->roster, lb->store, &lb->metrics) != STATUS_OK) {
+        log_line(LOG_ERROR, MODULE, "cannot start", "errno=%d", errno);
+        return EXIT_FAILED;
+    }
+    lb->has_roster = true;
+    for (size_t i = 0; i < lb->settings.threads; i++)
+        lb->threads[i].roster = &lb->roster;
+    lb->threads[0].keeps_store = true;
+    return EXIT_CLEAN;
+}
+
 static int open_threads(struct lb *lb)
 {
     struct thread *first = &lb->threads[0];
@@ -151,6 +190,9 @@ static int open_threads(struct lb *lb)
         return EXIT_UNUSABLE;
     }
     first->http = lb->http;
+    int exit_status = open_store(lb);
+    if (exit_status != EXIT_CLEAN)
+        return exit_status;
     for (size_t i = 1; i < lb->settings.threads; i++) {
         if (thread_start(&lb->threads[i]) != STATUS_OK)
             return explain(&lb->threads[i].failure);
@@ -236,6 +278,9 @@ done:
     }
     if (lb->http)
         http_stop(lb->http);
+    store_free(lb->store);
+    if (lb->has_roster)
+        roster_free(&lb->roster);
     if (lb->initialized > 0)
         thread_close(&lb->threads[0]);
     for (size_t i = 0; i < lb->initialized; i++)

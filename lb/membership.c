@@ -58,13 +58,104 @@ enum status membership_add(struct membership *membership, uint16_t id,
     return STATUS_OK;
 }
 
-static void set_state(struct membership *membership, struct member *member, enum member_state state)
+/* Sets what PINGs have shown, and what follows from it and from the list. */
+static void set_state(struct membership *membership, struct member *member,
+                      enum member_state answered)
 {
     bool was_alive = member->state != MEMBER_DEAD;
-    bool is_alive = state != MEMBER_DEAD;
-    member->state = state;
+    bool is_alive = answered != MEMBER_DEAD;
+    /* The list may be behind: what it says of another boot says nothing of the one that answers. */
+    bool is_held_back =
+        member->is_held_back && boot_id_compare(&member->boot, &member->held_back_boot) == 0;
+
+    member->answered = answered;
+    member->state = answered == MEMBER_SERVING && is_held_back ? MEMBER_DRAINING : answered;
     membership->alive = membership->alive - was_alive + is_alive;
+    membership->deaths += was_alive && !is_alive;
 }
+
+/* --- the list --- */
+
+static const struct store_member *find_listed(const struct store_member *listed, size_t count,
+                                              uint16_t id)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (listed[middle].worker_id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && listed[low].worker_id == id ? &listed[low] : NULL;
+}
+
+static bool is_listed_address(const struct store_member *listed, size_t count,
+                              const struct address *address)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (address_equal(&listed[i].link, address))
+            return true;
+    }
+    return false;
+}
+
+static bool is_to_go(const struct member *member, const struct store_member *listed, size_t count)
+{
+    const struct store_member *entry = find_listed(listed, count, member->id);
+    if (entry)
+        return !address_equal(&entry->link, &member->address);
+    return member->state == MEMBER_DEAD || is_listed_address(listed, count, &member->address);
+}
+
+static void remove_at(struct membership *membership, size_t at)
+{
+    struct member *member = &membership->members[at];
+    membership->alive -= member->state != MEMBER_DEAD;
+    membership->count--;
+    memmove(member, member + 1, (membership->count - at) * sizeof(*member));
+}
+
+static void hold_back(struct membership *membership, struct member *member,
+                      const struct store_member *entry, member_change_fn *report, void *owner)
+{
+    enum member_state before = member->state;
+
+    member->is_held_back = entry->state != STORE_SERVING;
+    member->held_back_boot = entry->boot;
+    set_state(membership, member, member->answered);
+    if (member->state != before)
+        report(owner, member->is_held_back ? MEMBER_HELD_BACK : MEMBER_RELEASED, member);
+}
+
+void membership_update(struct membership *membership, const struct store_member *listed,
+                       size_t count, member_change_fn *report, void *owner)
+{
+    for (size_t i = membership->count; i-- > 0;) {
+        if (!is_to_go(&membership->members[i], listed, count))
+            continue;
+        report(owner, MEMBER_REMOVED, &membership->members[i]);
+        remove_at(membership, i);
+    }
+    /* Whoever is left is listed where it is, or lives at an address that nobody is listed at: no
+     * entry can be in another's way. */
+    for (size_t i = 0; i < count; i++) {
+        const struct store_member *entry = &listed[i];
+        enum member_change change = MEMBER_ADDED;
+        struct member *member = membership_find(membership, entry->worker_id);
+        if (!member) {
+            const struct member refused = {.id = entry->worker_id, .address = entry->link};
+            if (membership_add(membership, entry->worker_id, &entry->link) != STATUS_OK)
+                change = MEMBER_REFUSED;
+            member = membership_find(membership, entry->worker_id);
+            report(owner, change, member ? member : &refused);
+        }
+        if (member)
+            hold_back(membership, member, entry, report, owner);
+    }
+}
+
+/* --- PINGs --- */
 
 void membership_round(struct membership *membership, uint64_t now_ms)
 {
@@ -115,15 +206,15 @@ enum pong_outcome membership_pong(struct membership *membership, const struct ad
     bool restarted = order != 0 && boot_id_compare(&member->boot, &none) != 0;
     enum member_state state =
         health->state == FRAME_STATE_SERVING ? MEMBER_SERVING : MEMBER_DRAINING;
-    bool changed = state != member->state;
-    set_state(membership, member, state);
+    enum member_state before = member->state;
     member->boot = *boot;
+    set_state(membership, member, state);
     member->sessions = health->sessions;
     member->ping_open = false;
     member->pings_missed = 0;
     if (restarted)
         return PONG_RESTARTED;
-    return changed ? PONG_STATE_CHANGED : PONG_KEPT;
+    return member->state != before ? PONG_STATE_CHANGED : PONG_KEPT;
 }
 
 struct member *membership_refused(struct membership *membership, const struct address *address)

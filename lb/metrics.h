@@ -3,6 +3,7 @@
 #define HOLDFAST_LB_METRICS_H
 
 #include "shared/metrics.h"
+#include "shared/store_metrics.h"
 
 /* X(ENUM, name, label or NULL, help, kind) */
 #define LB_METRICS(X)                                                                              \
@@ -70,10 +71,17 @@
       "Source networks whose handshake rate was forgotten for want of room", METRIC_COUNTER)       \
     X(WORKERS_ALIVE, "holdfast_lb_workers_alive", NULL, "Workers that answer, draining or not",    \
       METRIC_GAUGE)                                                                                \
+    X(LISTS_OK, "holdfast_lb_lists_total", "result=\"ok\"",                                        \
+      "Lists of the workers that the store was asked for", METRIC_COUNTER)                         \
+    X(LISTS_FAILED, "holdfast_lb_lists_total", "result=\"unavailable\"", NULL, METRIC_COUNTER)     \
+    X(LISTED_UNUSABLE, "holdfast_lb_listed_unusable_total", NULL,                                  \
+      "Entries of such lists that were left out: no id, no address, one address twice",            \
+      METRIC_COUNTER)                                                                              \
     X(SEND_FAILURES, "holdfast_lb_send_failures_total", NULL,                                      \
       "Datagrams and frames that the kernel did not take", METRIC_COUNTER)                         \
     X(RECEIVE_OVERFLOWS, "holdfast_lb_receive_overflows_total", NULL,                              \
-      "Datagrams and frames that the kernel dropped from full socket buffers", METRIC_COUNTER)
+      "Datagrams and frames that the kernel dropped from full socket buffers", METRIC_COUNTER)     \
+    STORE_METRICS(X)
 
 enum lb_metric {
 #define LB_METRIC_ENUM(id, name, label, help, kind) LB_##id,

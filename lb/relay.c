@@ -222,6 +222,7 @@ enum status relay_new(struct relay **new_relay, const struct relay_options *opti
         .bind = options->link,
         .workers = options->workers,
         .worker_count = options->worker_count,
+        .is_listed = options->is_listed,
         .frame_size = options->frame_size,
         .deliver = on_deliver,
         .owner = relay,
@@ -319,7 +320,17 @@ void relay_run(struct relay *relay)
         set(relay, LB_WORKERS_ALIVE, relay_workers_alive(relay));
 }
 
+void relay_list(struct relay *relay, const struct roster_list *list)
+{
+    trunk_list(relay->trunk, list);
+}
+
 size_t relay_workers_alive(const struct relay *relay)
 {
     return trunk_membership(relay->trunk)->alive;
+}
+
+uint64_t relay_workers_died(const struct relay *relay)
+{
+    return trunk_membership(relay->trunk)->deaths;
 }

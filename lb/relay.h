@@ -21,9 +21,10 @@ struct relay;
 struct relay_options {
     struct io *io;
     const struct cluster_key *key;
-    const struct address *link; /* where to bind the link socket */
-    const struct trunk_worker *workers;
+    const struct address *link;         /* where to bind the link socket */
+    const struct trunk_worker *workers; /* to begin with */
     size_t worker_count;
+    bool is_listed;                       /* relay_list will be called */
     size_t frame_size;                    /* octets of a frame on the link */
     uint8_t cid_lengths[CID_CONFIGS_MAX]; /* by config id; 0: not in use */
     size_t flows_max;
@@ -51,7 +52,11 @@ struct address relay_link_address(const struct relay *relay);
 uint64_t relay_next_ms(const struct relay *relay);
 void relay_run(struct relay *relay);
 
+/* Takes over the list of the workers. Between turns of the loop. */
+void relay_list(struct relay *relay, const struct roster_list *list);
 /* Workers that answer, draining or not. */
 size_t relay_workers_alive(const struct relay *relay);
+/* How often a worker was found dead. */
+uint64_t relay_workers_died(const struct relay *relay);
 
 #endif

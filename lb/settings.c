@@ -24,6 +24,7 @@ static struct parsed {
     struct address link, http;
     struct trunk_worker workers[WORKERS_MAX];
     size_t worker_count;
+    const char *store_url;
     const char *cluster_key_file;
     uint8_t cid_lengths[CID_CONFIGS_MAX];
     uint64_t threads, link_mtu, handshake_rate, handshake_burst, ready_fd;
@@ -137,10 +138,15 @@ static const struct option_row rows[] = {
      .target = &parsed.link},
     {.name = "worker",
      .argument = "ID=ADDR:PORT",
-     .help = "a worker and its link address; repeatable, at least one",
+     .help = "a worker and its link address; repeatable; instead of --store",
      .kind = OPTION_CUSTOM,
      .target = &parsed,
      .parse = parse_worker},
+    {.name = "store",
+     .argument = "URL",
+     .help = "where workers enter themselves: lmdb:DIR, redis://..., rediss://...",
+     .kind = OPTION_TEXT,
+     .target = &parsed.store_url},
     {.name = "cluster-key-file",
      .argument = "FILE",
      .help = "the key that all parts of the cluster share, 64 hex digits",
@@ -234,10 +240,10 @@ static void fill_defaults(void)
         parsed.cid_lengths[0] = CID_LENGTH_DEFAULT;
 }
 
-/* Of the widest header that a frame may get. */
+/* Of the widest header that a frame may get. Who is yet to be listed may have any address. */
 static size_t frame_size(void)
 {
-    size_t overhead = UDP_IPV4_OVERHEAD;
+    size_t overhead = parsed.store_url ? UDP_IPV6_OVERHEAD : UDP_IPV4_OVERHEAD;
     for (size_t i = 0; i < parsed.worker_count; i++) {
         if (!address_is_v4(&parsed.workers[i].address))
             overhead = UDP_IPV6_OVERHEAD;
@@ -267,8 +273,17 @@ static enum status read_key(struct cluster_key *key)
 /* What no single value shows. */
 static bool is_consistent(void)
 {
-    if (parsed.worker_count == 0) {
-        option_complain(&table, "--worker", "it is missing; want at least one ID=ADDR:PORT");
+    if (parsed.worker_count == 0 && !parsed.store_url) {
+        option_complain(&table, "--store", "it is missing; want it, or --worker ID=ADDR:PORT");
+        return false;
+    }
+    if (parsed.worker_count > 0 && parsed.store_url) {
+        option_complain(&table, "--worker", "--store lists the workers; want one of the two");
+        return false;
+    }
+    if (parsed.store_url && strncmp(parsed.store_url, "memory:", 7) == 0) {
+        option_complain(&table, "--store",
+                        "memory: ends at its process; want lmdb:DIR, redis://..., or --worker");
         return false;
     }
     if (parsed.coaps.count + parsed.coap.count > LISTENERS_MAX) {
@@ -305,6 +320,7 @@ enum option_outcome settings_parse(struct settings *settings, int argc, char *co
         .coap = parsed.coap,
         .link = parsed.link,
         .http = parsed.http,
+        .store_url = parsed.store_url,
         .worker_count = parsed.worker_count,
         .threads = parsed.threads,
         .backend = (enum io_backend)parsed.io,
@@ -328,4 +344,9 @@ void settings_complain_bind(const char *option, const struct address *address, i
                     "cannot listen on %s: %s; want an address of this host and a "
                     "free port",
                     address_format(address, text), strerror(error));
+}
+
+void settings_complain_store(const char *why)
+{
+    option_complain(&table, "--store", "%s", why);
 }

@@ -24,7 +24,8 @@ struct settings {
     struct settings_listeners coap; /* with those of coaps at most LISTENERS_MAX */
     struct address link;            /* thread n binds port + n; 0: each an ephemeral one */
     struct address http;
-    struct trunk_worker workers[WORKERS_MAX]; /* at least one */
+    const char *store_url; /* where the workers are listed; NULL: `workers` are all there are */
+    struct trunk_worker workers[WORKERS_MAX]; /* at least one without store_url, none with it */
     size_t worker_count;
     struct cluster_key key;
     uint8_t cid_lengths[CID_CONFIGS_MAX]; /* by config id; 0: not in use */
@@ -41,7 +42,8 @@ struct settings {
  * wiped by the caller. */
 enum option_outcome settings_parse(struct settings *settings, int argc, char *const *argv);
 
-/* A line on stderr like settings_parse's, for what shows only later. */
+/* Lines on stderr like settings_parse's, for what shows only later. */
 void settings_complain_bind(const char *option, const struct address *address, int error);
+void settings_complain_store(const char *why);
 
 #endif

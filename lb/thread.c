@@ -81,6 +81,7 @@ enum status thread_open(struct thread *thread)
         .link = &link,
         .workers = settings->workers,
         .worker_count = settings->worker_count,
+        .is_listed = settings->store_url != NULL,
         .frame_size = settings->frame_size,
         .flows_max = FLOWS_MAX_DEFAULT,
         .handshake_rate = settings->handshake_rate,
@@ -99,6 +100,11 @@ enum status thread_open(struct thread *thread)
     return status;
 }
 
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* libmicrohttpd may have something to do though nothing is readable. */
 static uint64_t http_due_ms(const struct thread *thread)
 {
@@ -106,18 +112,43 @@ static uint64_t http_due_ms(const struct thread *thread)
     return wait_ms == UINT64_MAX ? UINT64_MAX : io_now_ms(thread->io) + wait_ms;
 }
 
+/* The other threads need no deadline: they come round with each PING. */
+static uint64_t store_due_ms(const struct thread *thread)
+{
+    if (!thread->keeps_store)
+        return UINT64_MAX;
+    return sooner(roster_next_ms(thread->roster), store_next_ms(thread->roster->store));
+}
+
+static void follow_roster(struct thread *thread)
+{
+    if (thread->keeps_store) {
+        uint64_t now_ms = io_now_ms(thread->io);
+        uint64_t deaths = relay_workers_died(thread->relay);
+        if (deaths != thread->deaths_seen)
+            roster_hurry(thread->roster);
+        thread->deaths_seen = deaths;
+        roster_run(thread->roster, now_ms);
+        (void)store_run(thread->roster->store, now_ms);
+    }
+    if (roster_take(thread->roster, &thread->list_version, &thread->listed))
+        relay_list(thread->relay, &thread->listed);
+}
+
 bool thread_run(struct thread *thread)
 {
     while (!thread->stopping) {
         uint64_t http_ms = http_due_ms(thread);
-        uint64_t relay_ms = relay_next_ms(thread->relay);
-        if (io_turn(thread->io, http_ms < relay_ms ? http_ms : relay_ms) != STATUS_OK) {
+        uint64_t due_ms = sooner(relay_next_ms(thread->relay), store_due_ms(thread));
+        if (io_turn(thread->io, sooner(http_ms, due_ms)) != STATUS_OK) {
             log_line(LOG_ERROR, MODULE, "the loop failed", "thread=%zu errno=%d", thread->index,
                      errno);
             atomic_store(&thread->failed, true);
             break;
         }
         relay_run(thread->relay);
+        if (thread->roster)
+            follow_roster(thread);
         if (thread->http && io_now_ms(thread->io) >= http_ms)
             http_run(thread->http);
     }

@@ -1,5 +1,6 @@
 /* One thread of the lb: an I/O loop with its own listeners, link and relay. Threads share the
- * listeners' addresses by SO_REUSEPORT, and nothing else but the memory of the metrics. */
+ * listeners' addresses by SO_REUSEPORT, and nothing else but the memory of the metrics and the list
+ * of the workers, which thread 0 publishes. */
 #ifndef HOLDFAST_LB_THREAD_H
 #define HOLDFAST_LB_THREAD_H
 
@@ -10,6 +11,7 @@
 #include <stddef.h>
 
 #include "lb/relay.h"
+#include "lb/roster.h"
 #include "lb/settings.h"
 #include "shared/http.h"
 #include "shared/io.h"
@@ -30,6 +32,11 @@ struct thread {
     struct metrics *metrics;
     struct io *io;
     struct relay *relay;
+    struct roster *roster; /* set by main before thread_run, with --store; of all threads */
+    bool keeps_store;      /* thread 0 with --store: it asks the roster's questions */
+    uint64_t list_version;
+    uint64_t deaths_seen;
+    struct roster_list listed;
     struct http *http; /* thread 0 may have one; run with the loop, started and stopped by main */
     int stop_fd;       /* an eventfd: readable when the thread is to stop */
     int first_stop_fd; /* thread 0's: a thread that fails stops the process */

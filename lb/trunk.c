@@ -199,15 +199,17 @@ static enum status add_workers(struct trunk *trunk, const struct trunk_options *
 {
     if (options->worker_count > WORKERS_MAX)
         return STATUS_FULL;
-    trunk->space = calloc(options->worker_count + 1, options->frame_size);
+    size_t room = options->is_listed ? WORKERS_MAX : options->worker_count;
+    trunk->space = calloc(room + 1, options->frame_size);
     if (!trunk->space)
         return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < room; i++)
+        trunk->outboxes[i].space = trunk->space + i * options->frame_size;
     for (size_t i = 0; i < options->worker_count; i++) {
         const struct trunk_worker *worker = &options->workers[i];
         enum status status = membership_add(&trunk->membership, worker->id, &worker->address);
         if (status != STATUS_OK)
             return status;
-        trunk->outboxes[i].space = trunk->space + i * options->frame_size;
     }
     return STATUS_OK;
 }
@@ -356,6 +358,38 @@ void trunk_flush(struct trunk *trunk)
                                 &outbox->builder); /* counts its failures */
     }
     trunk->filling_count = 0;
+}
+
+static void on_change(void *owner, enum member_change change, const struct member *member)
+{
+    struct trunk *trunk = owner;
+    uint64_t suppressed = 0;
+
+    switch (change) {
+    case MEMBER_ADDED:
+        log_member(trunk, "worker is listed", member);
+        break;
+    case MEMBER_REMOVED:
+        log_member(trunk, "worker is not listed there any more", member);
+        break;
+    case MEMBER_HELD_BACK:
+        log_member(trunk, "worker is listed as not serving", member);
+        break;
+    case MEMBER_RELEASED:
+        log_member(trunk, "worker is listed as serving", member);
+        break;
+    case MEMBER_REFUSED: /* with each list again */
+        if (log_allow(&trunk->warnings, io_now_ms(trunk->io), WARNINGS_PER_SECOND, &suppressed))
+            log_member(trunk, "no room for another worker", member);
+        break;
+    }
+}
+
+void trunk_list(struct trunk *trunk, const struct roster_list *list)
+{
+    /* Outboxes go by index, and members are about to move. */
+    trunk_flush(trunk);
+    membership_update(&trunk->membership, list->members, list->count, on_change, trunk);
 }
 
 uint64_t trunk_next_ms(const struct trunk *trunk)

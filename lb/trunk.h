@@ -5,6 +5,7 @@
 #define HOLDFAST_LB_TRUNK_H
 
 #include "lb/membership.h"
+#include "lb/roster.h"
 #include "shared/address.h"
 #include "shared/frame.h"
 #include "shared/io.h"
@@ -12,6 +13,7 @@
 #include "shared/metrics.h"
 #include "shared/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,9 +31,10 @@ struct trunk_options {
     struct io *io;
     const struct cluster_key *key;
     const struct address *bind;
-    const struct trunk_worker *workers;
-    size_t worker_count; /* at most WORKERS_MAX */
-    size_t frame_size;   /* octets, at most FRAME_SIZE_MAX */
+    const struct trunk_worker *workers; /* to begin with */
+    size_t worker_count;                /* at most WORKERS_MAX */
+    bool is_listed;                     /* trunk_list will be called */
+    size_t frame_size;                  /* octets, at most FRAME_SIZE_MAX */
     trunk_deliver_fn *deliver;
     void *owner;
     struct metrics *metrics; /* rows as in lb/metrics.h */
@@ -39,7 +42,8 @@ struct trunk_options {
 };
 
 /* STATUS_SYSTEM: the address cannot be bound, errno says why. STATUS_EXISTS: two workers share an
- * id or an address. Memory: frame_size a worker. */
+ * id or an address. Memory: frame_size a worker; with is_listed WORKERS_MAX of them are reserved,
+ * of which those pages become real that are used. */
 MUST_USE enum status trunk_new(struct trunk **trunk, const struct trunk_options *options);
 void trunk_free(struct trunk *trunk); /* before its io */
 
@@ -54,6 +58,9 @@ MUST_USE enum status trunk_put(struct trunk *trunk, const struct member *member,
                                const struct frame_entry *entry);
 /* Sends the frames that hold anything: a frame waits for no more than the batch at hand. */
 void trunk_flush(struct trunk *trunk);
+
+/* Takes over the list of the workers; not from within a call of this module. */
+void trunk_list(struct trunk *trunk, const struct roster_list *list);
 
 /* When trunk_run is due on the io_now_ms clock. */
 uint64_t trunk_next_ms(const struct trunk *trunk);

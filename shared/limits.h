@@ -7,7 +7,7 @@
 #define FRAME_SIZE_MAX 65000   /* octets of one lb-worker frame */
 #define FRAME_SIZE_DEFAULT 1372 /* link MTU 1400 less IPv4 and UDP headers */
 #define FRAME_PEERS_MAX 512    /* boots that a frame opener remembers */
-#define UPLINK_PEERS_MAX 256     /* lb threads that a worker answers through */
+#define UPLINK_PEERS_MAX 255     /* lb threads that a worker answers through */
 
 /* Connection IDs */
 #define CID_LENGTH_MIN 6
@@ -33,6 +33,8 @@
 #define ADMISSION_BURST_DEFAULT 1000
 #define PING_INTERVAL_MS 100
 #define PINGS_MISSED_MAX 3
+#define ROSTER_INTERVAL_MS 250    /* between questions to the store who the workers are */
+#define ROSTER_INTERVAL_MIN_MS 50 /* likewise, while workers die */
 
 /* DTLS */
 #define IDENTITY_LENGTH_MAX 128 /* octets: RFC 4279 section 5.3 */
@@ -40,6 +42,7 @@
 #define SEQUENCE_LEASE 4096         /* numbers of one lease */
 #define SEQUENCE_HANDSHAKE_RESERVED 64 /* epoch 1 numbers that belong to the handshake's object */
 #define NONCE_LEASE 65536            /* CID nonces of one lease */
+#define NONCE_LEASES_AHEAD 64        /* blocks that others may have taken since our last */
 #define SESSIONS_MAX_DEFAULT 1048576 /* of one worker; full: handshakes are refused, counted */
 #define SESSION_TTL_S 2592000        /* 30 days without a record end a session */
 #define IDENTITIES_MAX 1048576       /* of the memory store */
@@ -49,6 +52,10 @@
 #define HANDSHAKE_REPEATS_MAX 8      /* of our first flight because the client repeats its own */
 #define HANDSHAKE_HELD_MAX 8         /* records held while a PSK is looked up */
 #define HANDSHAKE_FLIGHT_MAX 4096    /* octets of one flight of ours */
+#define ADOPTIONS_MAX 16384 /* sessions of one worker that are being claimed; full: counted */
+#define ADOPTION_HELD_MAX 2 /* datagrams held for each of them */
+#define SESSION_IDLE_S_DEFAULT 3600 /* a session silent for so long is in the store only */
+#define MARK_INTERVAL_MS 50 /* DESIGN.md section 7, invariant 5 */
 #define PATH_HELD_MAX 64             /* replies of one worker that wait for a path to be proven */
 #define PATH_HELD_MS 5000
 #define AMPLIFICATION_FACTOR 3 /* octets out per octet in to an address that has not answered */
@@ -117,6 +124,8 @@
 #define UP_RESTART_DELAY_MS 100 /* doubled by each restart of the last UP_RESTARTS_MS */
 #define UP_RESTART_DELAY_MAX_MS 5000
 
+_Static_assert(ROSTER_INTERVAL_MS < MEMBER_TTL_MS && MEMBER_BEAT_MS < MEMBER_TTL_MS / 2,
+               "a beat may be lost, and an lb sees who came and went");
 _Static_assert(UP_DRAIN_MS < UP_STOP_MS, "the lb has time to end");
 _Static_assert(UP_STOP_MS + UP_PROBE_MS < 2000, "SIGTERM ends the node within 2 s");
 _Static_assert(UP_WORKERS_MAX + 4 <= IO_SOCKETS_MAX, "a ready pipe each, signals, HTTP");

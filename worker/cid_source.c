@@ -18,8 +18,7 @@ static void ask_when_low(struct cid_source *source)
     if (source->asked || source->spare_left > 0 || source->left > NONCE_LEASE / 2)
         return;
     const struct store_waiter waiter = {.answer = take_block, .owner = source};
-    source->asked = store_lease_nonces(source->store, source->config.id, source->worker_id,
-                                       &waiter) == STATUS_OK;
+    source->asked = store_lease_nonces(source->store, source->config->id, &waiter) == STATUS_OK;
 }
 
 enum status cid_source_init(struct cid_source *source, struct store *store,
@@ -27,17 +26,18 @@ enum status cid_source_init(struct cid_source *source, struct store *store,
                             uint16_t worker_id)
 {
     *source = (struct cid_source){.store = store, .worker_id = worker_id};
-    if (cid_length < CID_LENGTH_MIN || cid_length > CID_LENGTH_MAX)
+    if (config_id >= CID_CONFIGS_MAX || cid_length < CID_LENGTH_MIN || cid_length > CID_LENGTH_MAX)
         return STATUS_UNSUPPORTED;
     uint8_t id_length = CID_WORKER_ID_LENGTH(cid_length);
     if (id_length == 1 && worker_id > UINT8_MAX)
         return STATUS_UNSUPPORTED;
 
+    source->config = &source->configs[config_id];
     uint8_t secret[CID_KEY_SIZE];
     enum status status =
         keys_derive(key, KEY_CID, &config_id, sizeof(config_id), secret, sizeof(secret));
     if (status == STATUS_OK)
-        status = cid_config_init(&source->config, config_id, id_length,
+        status = cid_config_init(source->config, config_id, id_length,
                                  (uint8_t)(cid_length - 1 - id_length), secret);
     keys_wipe(secret, sizeof(secret));
     if (status == STATUS_OK)
@@ -47,7 +47,8 @@ enum status cid_source_init(struct cid_source *source, struct store *store,
 
 void cid_source_free(struct cid_source *source)
 {
-    cid_config_free(&source->config);
+    if (source->config)
+        cid_config_free(source->config);
 }
 
 enum status cid_source_next(struct cid_source *source, struct cid *cid)
@@ -64,14 +65,34 @@ enum status cid_source_next(struct cid_source *source, struct cid *cid)
     uint8_t worker_id[CID_LENGTH_MAX];
     uint8_t nonce[CID_LENGTH_MAX] = {0};
     struct writer id_writer = writer_over(worker_id, sizeof(worker_id));
-    writer_number(&id_writer, source->worker_id, source->config.worker_id_length);
+    writer_number(&id_writer, source->worker_id, source->config->worker_id_length);
     /* A nonce of fewer than 8 octets takes the counter's low ones: 2^32 of them at the least. */
     struct writer nonce_writer = writer_over(nonce, sizeof(nonce));
-    size_t padding = source->config.nonce_length > 8 ? source->config.nonce_length - 8u : 0;
+    size_t padding = source->config->nonce_length > 8 ? source->config->nonce_length - 8u : 0;
     (void)writer_space(&nonce_writer, padding); /* zeros */
-    writer_number(&nonce_writer, source->next, source->config.nonce_length - padding);
+    writer_number(&nonce_writer, source->next, source->config->nonce_length - padding);
 
     source->next++;
     source->left--;
-    return cid_encode(&source->config, worker_id, nonce, cid);
+    return cid_encode(source->config, worker_id, nonce, cid);
+}
+
+/* Other workers take blocks too; what they have taken since our last one is not known exactly. */
+bool cid_source_could_be(struct cid_source *source, const uint8_t *cid, size_t length)
+{
+    const struct cid_config *config = source->config;
+    if (length == 0 || cid[0] >> 5 != config->id ||
+        length != 1u + config->worker_id_length + config->nonce_length)
+        return true;
+    uint8_t worker_id[CID_LENGTH_MAX];
+    uint8_t nonce[CID_LENGTH_MAX];
+    if (cid_decode(source->configs, cid, length, worker_id, nonce) != CID_ROUTABLE)
+        return false;
+    size_t padding = config->nonce_length > 8 ? config->nonce_length - 8u : 0;
+    struct cursor cursor = cursor_over(nonce + padding, config->nonce_length - padding);
+    uint64_t number = cursor_number(&cursor, cursor_left(&cursor));
+    uint64_t ours = source->next + source->left;
+    uint64_t spare = source->spare_first + source->spare_left;
+    uint64_t known = ours > spare ? ours : spare;
+    return number <= known + NONCE_LEASES_AHEAD * (uint64_t)NONCE_LEASE;
 }

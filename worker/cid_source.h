@@ -6,13 +6,14 @@
 #include "shared/cid.h"
 #include "shared/keys.h"
 #include "shared/status.h"
-#include "worker/store.h"
+#include "shared/store.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct cid_source {
-    struct cid_config config;
+    struct cid_config configs[CID_CONFIGS_MAX]; /* by config id, as cid_decode wants them */
+    struct cid_config *config;                  /* of new CIDs */
     struct store *store;
     uint16_t worker_id;
     uint64_t next;        /* nonce */
@@ -28,6 +29,18 @@ MUST_USE enum status cid_source_init(struct cid_source *source, struct store *st
                                      const struct cluster_key *key, uint8_t config_id,
                                      uint8_t cid_length, uint16_t worker_id);
 void cid_source_free(struct cid_source *source);
+
+/* Could a worker of this cluster have made it, as far as a store tells whose nonces begin at 0?
+ * False tells a forged one from its nonce, which lies beyond all that has been leased, in all but
+ * about one of 2^(8 * nonce length) / leased cases. A CID of another config or length is not
+ * judged: true. */
+bool cid_source_could_be(struct cid_source *source, const uint8_t *cid, size_t length);
+
+/* Is there a leased nonce? */
+static inline bool cid_source_has(const struct cid_source *source)
+{
+    return source->left + source->spare_left > 0;
+}
 
 /* STATUS_EXHAUSTED: no leased nonce is left; the store has been asked. */
 MUST_USE enum status cid_source_next(struct cid_source *source, struct cid *cid);

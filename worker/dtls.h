@@ -8,12 +8,17 @@
 #include "shared/limits.h"
 #include "shared/metrics.h"
 #include "shared/status.h"
+#include "shared/store.h"
+#include "worker/adoption.h"
 #include "worker/cid_source.h"
 #include "worker/handshake.h"
+#include "worker/identities.h"
+#include "worker/mark.h"
 #include "worker/path_hold.h"
 #include "worker/session.h"
-#include "worker/store.h"
+#include "worker/vault.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,22 +31,29 @@ typedef void dtls_receive_fn(void *owner, struct session *session, uint64_t now_
  * While session->ping_sent, the one before is unanswered: the same message again, so that an answer
  * to either counts. Returns its length. */
 typedef size_t dtls_probe_fn(void *owner, struct session *session, uint8_t *space, size_t size);
-/* The session ends with this call. */
+/* The session leaves this worker's memory with this call. */
 typedef void dtls_ended_fn(void *owner, const struct session *session);
+/* The session has come from the store: what its peer has been answered before. */
+typedef void dtls_adopted_fn(void *owner, const struct session *session,
+                             const struct store_exchange *exchanges, size_t count);
 
 struct dtls_options {
     const struct cluster_key *cluster_key;
     struct store *store;
+    const struct identities *identities;
+    struct vault *vault;
     struct metrics *metrics;
     uint16_t worker_id;
     uint8_t cid_length;
     uint8_t cid_config_id;
     size_t sessions_max;
     size_t handshakes_max;
+    uint32_t session_idle_s; /* one silent for so long is in the store only */
     dtls_send_fn *send;
     dtls_receive_fn *receive;
     dtls_probe_fn *probe;
     dtls_ended_fn *ended;
+    dtls_adopted_fn *adopted;
     void *owner;
 };
 
@@ -51,10 +63,15 @@ struct dtls {
     struct sessions sessions;
     struct handshakes handshakes;
     struct cid_source cids;
+    struct adoptions adoptions;
+    struct marks marks;
     struct path_holds holds;
     struct protector protector;
     uint64_t now_ms;                   /* of the call under way */
+    bool was_held;                     /* the datagram at hand has waited for its session once */
     uint8_t record[DATAGRAM_SIZE_MAX]; /* a sealed record on its way out */
+    uint8_t sealed[STORE_SEALED_MAX];  /* a session on its way to the store */
+    uint8_t mark[STORE_MARK_MAX];
 };
 
 /* Large: meant for the heap. STATUS_UNSUPPORTED: a CID length that cannot hold the worker id. */
@@ -73,6 +90,14 @@ void dtls_send(struct dtls *dtls, struct session *session, const uint8_t *data, 
 
 /* The peer has answered the probe from its current address. */
 void dtls_path_answered(struct dtls *dtls, struct session *session);
+
+/* The store says that the session has another owner: forgets it, without a word to the peer. */
+void dtls_lose_session(struct dtls *dtls, const struct cid *cid);
+
+/* Asks the store to save what has changed, now rather than in MARK_INTERVAL_MS. */
+void dtls_save(struct dtls *dtls);
+/* Nothing that has changed is unsaved. */
+bool dtls_is_saved(const struct dtls *dtls);
 
 /* When dtls_run must be called at the latest; UINT64_MAX: no need. */
 uint64_t dtls_next_ms(const struct dtls *dtls);

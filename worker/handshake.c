@@ -16,11 +16,6 @@ static void count(struct handshakes *handshakes, enum worker_metric metric)
 
 /* --- finding --- */
 
-struct octets {
-    const uint8_t *bytes;
-    size_t length;
-};
-
 static bool cid_match(const void *object, const void *key)
 {
     const struct handshake *handshake = object;
@@ -90,10 +85,36 @@ static void drop_held(struct handshake *handshake)
     handshake->held_count = 0;
 }
 
+static void retain(struct handshakes *handshakes, struct handshake *handshake)
+{
+    handshake->state = HANDSHAKE_RETAINED;
+    handshake->older = handshakes->newest_retained;
+    if (handshake->older)
+        handshake->older->newer = handshake;
+    else
+        handshakes->oldest_retained = handshake;
+    handshakes->newest_retained = handshake;
+}
+
+static void stop_retaining(struct handshakes *handshakes, struct handshake *handshake)
+{
+    if (handshake->state != HANDSHAKE_RETAINED)
+        return;
+    if (handshake->older)
+        handshake->older->newer = handshake->newer;
+    else
+        handshakes->oldest_retained = handshake->newer;
+    if (handshake->newer)
+        handshake->newer->older = handshake->older;
+    else
+        handshakes->newest_retained = handshake->older;
+}
+
 void handshake_release(struct handshakes *handshakes, struct handshake *handshake)
 {
     if (!handshake)
         return;
+    stop_retaining(handshakes, handshake);
     wheel_cancel(&handshakes->wheel, &handshake->timer);
     table_remove(&handshakes->by_cid, cid_hash(&handshakes->options.hash_key, handshake),
                  handshake);
@@ -160,6 +181,12 @@ static void set_timer(struct handshakes *handshakes, struct handshake *handshake
 static bool admit(void *owner, struct cid *own_cid)
 {
     struct handshakes *handshakes = owner;
+    if (store_trouble(handshakes->options.store))
+        return false;
+    /* Silent clients that are done do not keep others out: the chance to repeat a last flight is
+     * given up for a handshake that can begin. */
+    if (handshakes->pool.in_use == handshakes->options.handshakes_max)
+        handshake_release(handshakes, handshakes->oldest_retained);
     struct handshake *handshake = pool_get(&handshakes->pool);
     if (!handshake)
         return false;
@@ -180,10 +207,10 @@ static size_t give_psk(void *owner, const uint8_t *identity, size_t length, uint
     /* wolfSSL hands the identity over as a string, which ends at its first zero octet. */
     bool same = handshake->psk_known && length <= handshake->identity.have - 2u &&
                 memcmp(identity, seen, length) == 0;
-    if (!same || handshake->psk_length > size)
+    if (!same || handshake->psk.length > size)
         return 0;
-    memcpy(psk, handshake->psk, handshake->psk_length);
-    return handshake->psk_length;
+    memcpy(psk, handshake->psk.bytes, handshake->psk.length);
+    return handshake->psk.length;
 }
 
 static void begin(struct handshakes *handshakes, struct handshake *handshake, struct tls *tls,
@@ -274,6 +301,11 @@ static bool hold(struct handshake *handshake, const struct handshake_datagram *d
     return true;
 }
 
+static struct octets identity_of(const struct handshake *handshake)
+{
+    return (struct octets){handshake->identity.bytes + 2, handshake->identity.have - 2u};
+}
+
 static void psk_answered(void *owner, const struct store_answer *answer);
 static void session_stored(void *owner, const struct store_answer *answer);
 
@@ -293,10 +325,11 @@ static enum hello_identity_outcome peek_identity(struct handshake *handshake,
  * reveal" which exist: the Finished then fails as it does with a wrong key. */
 static enum status make_unknown_psk(struct handshakes *handshakes, struct handshake *handshake)
 {
-    handshake->psk_length = 32;
+    struct octets identity = identity_of(handshake);
+    handshake->psk.length = 32;
     handshake->psk_known = true;
-    return keys_derive(&handshakes->cluster_key, KEY_UNKNOWN_PSK, handshake->identity.bytes + 2,
-                       handshake->identity.have - 2u, handshake->psk, handshake->psk_length);
+    return keys_derive(&handshakes->cluster_key, KEY_UNKNOWN_PSK, identity.bytes, identity.length,
+                       handshake->psk.bytes, handshake->psk.length);
 }
 
 /* Marks the client's authentic epoch 1 records of the datagram that completed the handshake, so
@@ -321,10 +354,21 @@ static void mark_seen(struct handshakes *handshakes, struct handshake *handshake
     }
 }
 
+static enum status store_session(struct handshakes *handshakes, struct handshake *handshake)
+{
+    struct store_session session;
+    enum status status =
+        handshakes->options.describe(handshakes->options.owner, handshake, &session);
+    if (status != STATUS_OK)
+        return status;
+    const struct store_waiter waiter = {session_stored, handshakes, handshake->own_cid, 0};
+    return store_create_session(handshakes->options.store, &session, &waiter);
+}
+
 static void complete(struct handshakes *handshakes, struct handshake *handshake,
                      const struct handshake_datagram *datagram)
 {
-    keys_wipe(handshake->psk, sizeof(handshake->psk));
+    keys_wipe(&handshake->psk, sizeof(handshake->psk));
     const struct flight *flight = &handshakes->tls.flight;
     handshake->last_flight.bytes = malloc(flight->length);
     enum status status = handshake->last_flight.bytes
@@ -334,8 +378,7 @@ static void complete(struct handshakes *handshakes, struct handshake *handshake,
         memcpy(handshake->last_flight.bytes, flight->bytes, flight->length);
         handshake->last_flight.length = (uint16_t)flight->length;
         mark_seen(handshakes, handshake, datagram);
-        const struct store_waiter waiter = {session_stored, handshakes, handshake->own_cid};
-        status = store_create_session(handshakes->options.store, &waiter);
+        status = store_session(handshakes, handshake);
     }
     if (status != STATUS_OK) {
         end(handshakes, handshake, WORKER_HANDSHAKES_FAILED);
@@ -377,12 +420,12 @@ static void talk(struct handshakes *handshakes, struct handshake *handshake,
     enum hello_identity_outcome outcome =
         handshake->psk_known ? HELLO_NO_KEY_EXCHANGE : peek_identity(handshake, datagram);
     if (outcome == HELLO_IDENTITY_WHOLE) {
-        const struct store_waiter waiter = {psk_answered, handshakes, handshake->own_cid};
+        const struct store_waiter waiter = {psk_answered, handshakes, handshake->own_cid, 0};
         /* A question that does not fit now is asked with the client's next try. */
         if (!hold(handshake, datagram))
             return;
-        if (store_fetch_psk(handshakes->options.store, handshake->identity.bytes + 2,
-                            handshake->identity.have - 2u, &waiter) != STATUS_OK) {
+        if (store_fetch_identity(handshakes->options.store, identity_of(handshake), &waiter) !=
+            STATUS_OK) {
             drop_held(handshake);
             return;
         }
@@ -401,24 +444,37 @@ static void hold_more(struct handshakes *handshakes, struct handshake *handshake
     (void)hold(handshake, datagram); /* one too many is lost, as in a network */
 }
 
+/* A stored key that does not open is as good as none; the identity may still be one of ours. */
+static enum status find_psk(struct handshakes *handshakes, struct handshake *handshake,
+                            const struct store_answer *answer)
+{
+    static const enum worker_metric refusals[VAULT_OUTCOMES] = {
+        [VAULT_TRUNCATED] = WORKER_STORED_TRUNCATED,
+        [VAULT_UNKNOWN_FORMAT] = WORKER_STORED_FORMAT,
+        [VAULT_UNKNOWN_KEY] = WORKER_STORED_KEY,
+        [VAULT_BAD_TAG] = WORKER_STORED_BAD_TAG,
+    };
+    const struct octets identity = identity_of(handshake);
+    if (answer->outcome == STORE_OK) {
+        enum vault_outcome outcome =
+            identity_open(handshakes->options.vault, identity, answer->value, &handshake->psk);
+        handshake->psk_known = outcome == VAULT_OPENED;
+        if (outcome != VAULT_OPENED)
+            count(handshakes, refusals[outcome]);
+    }
+    if (!handshake->psk_known)
+        handshake->psk_known =
+            identities_find(handshakes->options.identities, identity, &handshake->psk) == STATUS_OK;
+    return handshake->psk_known ? STATUS_OK : make_unknown_psk(handshakes, handshake);
+}
+
 static void resume(struct handshakes *handshakes, struct handshake *handshake,
                    const struct handshake_datagram *datagram, const struct store_answer *answer)
 {
     (void)datagram;
-    enum status status = STATUS_OK;
-    switch (answer->outcome) {
-    case STORE_OK:
-        handshake->psk_length = answer->psk_length;
-        memcpy(handshake->psk, answer->psk, answer->psk_length);
-        handshake->psk_known = true;
-        break;
-    case STORE_NOT_FOUND:
-        status = make_unknown_psk(handshakes, handshake);
-        break;
-    case STORE_UNAVAILABLE:
-        status = STATUS_SYSTEM;
-        break;
-    }
+    enum status status = STATUS_SYSTEM; /* without the store nobody is admitted */
+    if (answer->outcome == STORE_OK || answer->outcome == STORE_NOT_FOUND)
+        status = find_psk(handshakes, handshake, answer);
     if (status != STATUS_OK) {
         end(handshakes, handshake, WORKER_HANDSHAKES_REFUSED);
         return;
@@ -437,6 +493,13 @@ static void resume(struct handshakes *handshakes, struct handshake *handshake,
     }
 }
 
+/* What nobody will ever use. If the store does not take it now, its TTL ends it. */
+static void remove_stored(struct handshakes *handshakes, const struct store_answer *created)
+{
+    const struct store_waiter waiter = {.subject = created->subject};
+    (void)!store_remove_session(handshakes->options.store, created->fence, &waiter);
+}
+
 static void establish(struct handshakes *handshakes, struct handshake *handshake,
                       const struct handshake_datagram *datagram, const struct store_answer *answer)
 {
@@ -446,13 +509,14 @@ static void establish(struct handshakes *handshakes, struct handshake *handshake
         status = handshakes->options.established(handshakes->options.owner, handshake, answer,
                                                  handshakes->now_ms);
     if (status != STATUS_OK) {
-        store_remove_session(handshakes->options.store, &handshake->own_cid);
+        if (answer->outcome == STORE_OK)
+            remove_stored(handshakes, answer);
         end(handshakes, handshake, WORKER_HANDSHAKES_REFUSED);
         return;
     }
     count(handshakes, WORKER_HANDSHAKES_OK);
     keys_wipe(&handshake->result, sizeof(handshake->result));
-    handshake->state = HANDSHAKE_RETAINED;
+    retain(handshakes, handshake);
     handshake->repeats = 0;
     handshake->ends_ms = handshakes->now_ms + HANDSHAKE_LIFETIME_MS;
     set_timer(handshakes, handshake);
@@ -562,7 +626,7 @@ static void session_stored(void *owner, const struct store_answer *answer)
     struct handshakes *handshakes = owner;
     if (answer->outcome == STORE_OK &&
         !handshake_by_cid(handshakes, answer->subject.bytes, answer->subject.length))
-        store_remove_session(handshakes->options.store, &answer->subject);
+        remove_stored(handshakes, answer);
     answered(handshakes, HANDSHAKE_STORED, answer);
 }
 

@@ -14,13 +14,15 @@
 #include "shared/metrics.h"
 #include "shared/pool.h"
 #include "shared/replay.h"
+#include "shared/store.h"
 #include "shared/table.h"
 #include "shared/wheel.h"
 #include "worker/cid_source.h"
 #include "worker/hello.h"
+#include "worker/identities.h"
 #include "worker/path.h"
-#include "worker/store.h"
 #include "worker/tls.h"
+#include "worker/vault.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,6 +53,8 @@ struct handshake_datagram {
 struct handshake {
     struct timer timer; /* first: the wheel gives it back */
     enum handshake_state state;
+    struct handshake *older; /* HANDSHAKE_RETAINED: in the order in which they became so */
+    struct handshake *newer;
     struct tls *tls;
     struct cid own_cid;
     struct path path; /* its address returned the cookie */
@@ -58,8 +62,7 @@ struct handshake {
     uint64_t ends_ms;
     struct hello_identity identity;
     bool psk_known;
-    uint8_t psk[PSK_LENGTH_MAX];
-    size_t psk_length;
+    struct psk psk;
     struct handshake_datagram held[HANDSHAKE_HELD_MAX];
     size_t held_count;
     struct handshake_datagram last_flight; /* lengths and datagrams, as in struct flight */
@@ -70,7 +73,11 @@ struct handshake {
 
 typedef void handshake_send_fn(void *owner, const struct path *path, const uint8_t *datagram,
                                size_t length);
-/* A handshake is done and stored: makes the session. Anything but STATUS_OK ends it. */
+/* A handshake is done: what the store is to keep of its session. The octets stay valid until the
+ * next call. */
+typedef enum status handshake_describe_fn(void *owner, const struct handshake *handshake,
+                                          struct store_session *session);
+/* It is stored: makes the session. Anything but STATUS_OK ends it. */
 typedef enum status handshake_established_fn(void *owner, struct handshake *handshake,
                                              const struct store_answer *lease, uint64_t now_ms);
 
@@ -80,9 +87,12 @@ struct handshakes_options {
     size_t handshakes_max;
     struct store *store;
     struct cid_source *cids;
+    const struct identities *identities;
+    struct vault *vault;
     struct metrics *metrics;
     handshake_send_fn *send;
     void *send_owner;
+    handshake_describe_fn *describe;
     handshake_established_fn *established;
     void *owner;
 };
@@ -98,6 +108,8 @@ struct handshakes {
     struct protector protector;
     uint64_t now_ms;           /* of the call under way */
     struct handshake *greeted; /* admitted while tls_greet runs */
+    struct handshake *oldest_retained; /* the first to go when a new one needs the room */
+    struct handshake *newest_retained;
     uint8_t scratch[DATAGRAM_SIZE_MAX];
 };
 

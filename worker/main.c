@@ -5,8 +5,9 @@
 #include "shared/log.h"
 #include "shared/option.h"
 #include "shared/psk_file.h"
+#include "shared/store.h"
+#include "worker/identities.h"
 #include "worker/metrics.h"
-#include "worker/store_memory.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -34,18 +35,21 @@ struct program {
     uint64_t cid_config;
     uint64_t link_mtu;
     uint64_t ready_fd;
+    uint64_t session_idle_s;
+    uint64_t store_key_id;
+    struct identities identities;
     struct store *store;
     struct io *io;
     struct metrics metrics;
     struct http *http;
     struct worker *worker;
     int signals;
-    bool stop;
+    bool told;
 };
 
-/* The identities come while the options are read, so the store is there before them. */
 static struct program program = {
     .id = 1,
+    .session_idle_s = SESSION_IDLE_S_DEFAULT,
     .cid_length = CID_LENGTH_DEFAULT,
     .link_mtu = FRAME_SIZE_DEFAULT + LINK_HEADERS,
     .log_level = LOG_INFO,
@@ -60,8 +64,9 @@ static enum status add_identity(void *owner, const char *identity, size_t identi
                                 const uint8_t *key, size_t key_length)
 {
     (void)owner;
-    return store_memory_add_psk(program.store, (const uint8_t *)identity, identity_length, key,
-                                key_length);
+    return identities_add(&program.identities,
+                          (struct octets){(const uint8_t *)identity, identity_length},
+                          (struct octets){key, key_length});
 }
 
 static enum status parse_psk(void *target, const char *value, char *why, size_t why_size)
@@ -88,17 +93,34 @@ static enum status parse_psk_file(void *target, const char *value, char *why, si
     return psk_file_read(value, add_identity, target, why, why_size);
 }
 
+static enum status parse_id(void *target, const char *value, char *why, size_t why_size)
+{
+    (void)target;
+    char *end;
+    errno = 0;
+    unsigned long id = strtoul(value, &end, 10);
+    bool is_number = value[0] >= '0' && value[0] <= '9' && *end == '\0' && errno == 0;
+    if (strcmp(value, "auto") == 0) {
+        program.id = 0;
+        return STATUS_OK;
+    }
+    if (is_number && id >= 1 && id <= UINT16_MAX) {
+        program.id = id;
+        return STATUS_OK;
+    }
+    snprintf(why, why_size, "want auto or 1 to %d", UINT16_MAX);
+    return STATUS_MALFORMED;
+}
+
 static const char *const io_choices[] = {"auto", "uring", "mmsg", NULL};
 static const char *const log_choices[] = {"error", "warn", "info", "debug", NULL};
 
 static const struct option_row rows[] = {
     {.name = "id",
      .argument = "N",
-     .help = "this worker's number, unique in the cluster, 1 to 65535 (default 1)",
-     .kind = OPTION_NUMBER,
-     .target = &program.id,
-     .min = 1,
-     .max = UINT16_MAX},
+     .help = "this worker's number, 1 to 65535, or auto: the lowest that is free (default 1)",
+     .kind = OPTION_CUSTOM,
+     .parse = parse_id},
     {.name = "link",
      .argument = "ADDR:PORT",
      .help = "where load balancers reach this worker (default 127.0.0.1:5690)",
@@ -121,9 +143,23 @@ static const struct option_row rows[] = {
      .parse = parse_psk_file},
     {.name = "store",
      .argument = "URL",
-     .help = "where state lives: memory: (the default) ends with the process",
+     .help = "where state lives: memory: (the default, ends with the process), lmdb:DIR, "
+             "redis://HOST:PORT and its kin",
      .kind = OPTION_TEXT,
      .target = &program.store_url},
+    {.name = "store-key-id",
+     .argument = "N",
+     .help = "key id that new values in the store are sealed under; all up to it open (default 0)",
+     .kind = OPTION_NUMBER,
+     .target = &program.store_key_id,
+     .max = UINT8_MAX},
+    {.name = "session-idle",
+     .argument = "S",
+     .help = "seconds after which a silent session is in the store only (default 3600)",
+     .kind = OPTION_NUMBER,
+     .target = &program.session_idle_s,
+     .min = 1,
+     .max = SESSION_TTL_S},
     {.name = "http",
      .argument = "ADDR:PORT",
      .help = "health and metrics (default 127.0.0.1:8080)",
@@ -178,10 +214,6 @@ static const struct option_table table = {
 
 static bool check_options(struct cluster_key *key)
 {
-    if (strcmp(program.store_url, "memory:") != 0) {
-        option_complain(&table, "store", "this version keeps state in memory only; want memory:");
-        return false;
-    }
     if (!program.cluster_key_file) {
         option_complain(&table, "cluster-key-file", "missing; want a file with 64 hex digits");
         return false;
@@ -216,10 +248,10 @@ static bool handle_http(void *owner, const char *path, struct http_reply *reply)
         return true;
     }
     if (strcmp(path, "/readyz") == 0) {
-        bool ready = worker_is_ready(program.worker);
-        reply->status = ready ? 200 : 503;
+        const char *trouble = worker_trouble(program.worker);
+        reply->status = trouble ? 503 : 200;
         reply->content_type = "text/plain";
-        text_add(&reply->body, "%s\n", ready ? "ready" : "no lease of connection ids");
+        text_add(&reply->body, "%s\n", trouble ? trouble : "ready");
         return true;
     }
     return false;
@@ -233,7 +265,7 @@ static void take_signal(void *owner, int descriptor, uint32_t events)
     (void)events;
     struct signalfd_siginfo info;
     if (read(descriptor, &info, sizeof(info)) == sizeof(info))
-        program.stop = true;
+        worker_drain(program.worker);
 }
 
 static enum status watch_signals(void)
@@ -259,7 +291,7 @@ static void tell_ready(void)
     address_format(&link_address, link);
     address_format(&http_address, http);
     log_line(LOG_INFO, "worker", "serving", "id=%u link=%s http=%s io=%s store=%s",
-             (unsigned)program.id, link, http, io_backend_name(program.io),
+             (unsigned)worker_id(program.worker), link, http, io_backend_name(program.io),
              program.store->engine->name);
     if (program.ready_fd == UINT64_MAX)
         return;
@@ -272,14 +304,32 @@ static uint64_t sooner(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static bool goes_on(void)
+{
+    switch (worker_stage(program.worker)) {
+    case WORKER_JOINING:
+    case WORKER_SERVING:
+    case WORKER_DRAINING:
+        return true;
+    case WORKER_STOPPED:
+    case WORKER_LOST:
+        return false;
+    }
+    return false;
+}
+
 static enum status serve(void)
 {
     enum status status = STATUS_OK;
     worker_run(program.worker, io_now_ms(program.io));
-    tell_ready();
-    while (!program.stop && status == STATUS_OK) {
+    while (goes_on() && status == STATUS_OK) {
+        if (!program.told && worker_stage(program.worker) == WORKER_SERVING) {
+            tell_ready();
+            program.told = true;
+        }
         uint64_t http_ms = http_timeout_ms(program.http);
-        uint64_t http_due_ms = http_ms == UINT64_MAX ? UINT64_MAX : io_now_ms(program.io) + http_ms;
+        uint64_t http_due_ms =
+            http_ms == UINT64_MAX ? UINT64_MAX : io_now_ms(program.io) + http_ms;
         status = io_turn(program.io, sooner(worker_next_ms(program.worker), http_due_ms));
         worker_run(program.worker, io_now_ms(program.io));
         if (http_due_ms <= io_now_ms(program.io))
@@ -288,56 +338,92 @@ static enum status serve(void)
     return status;
 }
 
-static int run(const struct cluster_key *key)
+static enum status open_store(char *why, size_t why_size)
+{
+    const struct store_options options = {
+        .url = program.store_url,
+        .io = program.io,
+        .metrics = &program.metrics,
+        .metrics_row = WORKER_STORE_READS,
+        .session_ttl_s = SESSION_TTL_S,
+        .member_ttl_ms = MEMBER_TTL_MS,
+    };
+    return store_open(&program.store, &options, why, why_size);
+}
+
+static enum status start_worker(const struct cluster_key *key)
+{
+    const struct worker_options options = {
+        .io = program.io,
+        .store = program.store,
+        .identities = &program.identities,
+        .metrics = &program.metrics,
+        .cluster_key = key,
+        .link = program.link,
+        .http = http_local_address(program.http),
+        .frame_size = (size_t)program.link_mtu - LINK_HEADERS,
+        .id = (uint16_t)program.id,
+        .cid_length = (uint8_t)program.cid_length,
+        .cid_config_id = (uint8_t)program.cid_config,
+        .store_key_id = (uint8_t)program.store_key_id,
+        .session_idle_s = (uint32_t)program.session_idle_s,
+    };
+    return worker_new(&program.worker, &options);
+}
+
+/* What cannot be used is said in one line. */
+static int start(const struct cluster_key *key)
 {
     char text[ADDRESS_TEXT_MAX];
-    int exit_code = EXIT_FAILURE;
-    log_set_level((enum log_level)program.log_level);
+    char why[256];
     if (io_new(&program.io, (enum io_backend)program.io_backend) != STATUS_OK) {
         option_complain(&table, "io", "%s: %s; want auto or mmsg", io_choices[program.io_backend],
                         strerror(errno));
         return EXIT_UNUSABLE;
     }
-    const struct worker_options options = {
-        .io = program.io,
-        .store = program.store,
-        .metrics = &program.metrics,
-        .cluster_key = key,
-        .link = program.link,
-        .frame_size = (size_t)program.link_mtu - LINK_HEADERS,
-        .id = (uint16_t)program.id,
-        .cid_length = (uint8_t)program.cid_length,
-        .cid_config_id = (uint8_t)program.cid_config,
-    };
     if (metrics_init(&program.metrics, worker_metrics, WORKER_METRICS_COUNT, 1) != STATUS_OK ||
         watch_signals() != STATUS_OK) {
         log_line(LOG_ERROR, "worker", "cannot start", "error=%s", strerror(errno));
-        goto out;
+        return EXIT_FAILURE;
     }
-    enum status status = worker_new(&program.worker, &options);
-    if (status != STATUS_OK) {
-        option_complain(&table, "uplink", "%s: %s", address_format(&program.link, text),
-                        status == STATUS_SYSTEM ? strerror(errno) : status_text(status));
-        exit_code = EXIT_UNUSABLE;
-        goto out;
+    if (open_store(why, sizeof(why)) != STATUS_OK) {
+        option_complain(&table, "store", "%s", why);
+        return EXIT_UNUSABLE;
     }
     if (http_start(&program.http, program.io, &program.http_address, handle_http, NULL) !=
         STATUS_OK) {
         option_complain(&table, "http", "%s: %s", address_format(&program.http_address, text),
                         strerror(errno));
-        exit_code = EXIT_UNUSABLE;
-        goto out;
+        return EXIT_UNUSABLE;
     }
-    if (serve() == STATUS_OK)
-        exit_code = EXIT_SUCCESS;
-    else
-        log_line(LOG_ERROR, "worker", "loop failed", "error=%s", strerror(errno));
-    log_line(LOG_INFO, "worker", "stopped", "id=%u", (unsigned)program.id);
+    enum status status = start_worker(key);
+    if (status != STATUS_OK) {
+        option_complain(&table, "link", "%s: %s", address_format(&program.link, text),
+                        status == STATUS_SYSTEM        ? strerror(errno)
+                        : status == STATUS_UNSUPPORTED ? "want an address that lbs can reach"
+                                                       : status_text(status));
+        return EXIT_UNUSABLE;
+    }
+    return EXIT_SUCCESS;
+}
 
-out:
+static int run(const struct cluster_key *key)
+{
+    log_set_level((enum log_level)program.log_level);
+    int exit_code = start(key);
+    if (exit_code == EXIT_SUCCESS) {
+        enum status status = serve();
+        if (status != STATUS_OK)
+            log_line(LOG_ERROR, "worker", "loop failed", "error=%s", strerror(errno));
+        if (status != STATUS_OK || worker_stage(program.worker) == WORKER_LOST)
+            exit_code = EXIT_FAILURE;
+        log_line(LOG_INFO, "worker", "stopped", "id=%u", (unsigned)worker_id(program.worker));
+    }
+    /* The store answers what is still asked when it goes, into the worker. */
+    store_free(program.store);
+    worker_free(program.worker);
     if (program.http)
         http_stop(program.http);
-    worker_free(program.worker);
     io_free(program.io);
     if (program.signals >= 0)
         close(program.signals);
@@ -345,17 +431,13 @@ out:
     return exit_code;
 }
 
-static enum status make_store(void)
+static enum status make_identities(void)
 {
     uint8_t seed[16];
     enum status status = keys_random(seed, sizeof(seed));
-    const struct store_memory_options options = {
-        .hash_key = hash_key_from(seed),
-        .sessions_max = SESSIONS_MAX_DEFAULT,
-        .identities_max = IDENTITIES_MAX,
-        .first_nonce = io_unix_ms(),
-    };
-    return status == STATUS_OK ? store_memory_new(&program.store, &options) : status;
+    struct hash_key hash_key = hash_key_from(seed);
+    return status == STATUS_OK ? identities_init(&program.identities, IDENTITIES_MAX, &hash_key)
+                               : status;
 }
 
 int main(int argc, char **argv)
@@ -364,7 +446,7 @@ int main(int argc, char **argv)
     int exit_code = EXIT_UNUSABLE;
     if (address_parse(&program.link, "127.0.0.1:5690") != STATUS_OK ||
         address_parse(&program.http_address, "127.0.0.1:8080") != STATUS_OK ||
-        make_store() != STATUS_OK) {
+        make_identities() != STATUS_OK) {
         log_line(LOG_ERROR, "worker", "cannot start", "error=%s", strerror(errno));
         return EXIT_FAILURE;
     }
@@ -381,6 +463,6 @@ int main(int argc, char **argv)
         break;
     }
     keys_wipe(&key, sizeof(key));
-    store_free(program.store);
+    identities_free(&program.identities);
     return exit_code;
 }

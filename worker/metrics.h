@@ -3,6 +3,7 @@
 #define HOLDFAST_WORKER_METRICS_H
 
 #include "shared/metrics.h"
+#include "shared/store_metrics.h"
 
 /* X(ENUM, name, label or NULL, help, kind) */
 #define WORKER_METRICS(X)                                                                          \
@@ -18,6 +19,19 @@
     X(SESSIONS, "holdfast_sessions", NULL, "Established DTLS sessions in memory", METRIC_GAUGE)    \
     X(SESSIONS_ADOPTED, "holdfast_sessions_adopted_total", NULL,                                   \
       "Sessions taken over from another worker", METRIC_COUNTER)                                   \
+    X(SESSIONS_LOST, "holdfast_sessions_lost_total", NULL,                                         \
+      "Sessions that another worker has taken over", METRIC_COUNTER)                               \
+    X(SESSIONS_EVICTED, "holdfast_sessions_evicted_total", NULL,                                   \
+      "Idle sessions dropped from memory; the store keeps them", METRIC_COUNTER)                   \
+    X(RECORDS_HELD, "holdfast_records_held_total", NULL,                                           \
+      "Datagrams held while their session was claimed from the store", METRIC_COUNTER)             \
+    X(STORED_TRUNCATED, "holdfast_stored_refused_total", "reason=\"truncated\"",                   \
+      "Stored sessions and keys that were not usable, by reason", METRIC_COUNTER)                  \
+    X(STORED_FORMAT, "holdfast_stored_refused_total", "reason=\"format\"", NULL, METRIC_COUNTER)   \
+    X(STORED_KEY, "holdfast_stored_refused_total", "reason=\"unknown_key\"", NULL, METRIC_COUNTER) \
+    X(STORED_BAD_TAG, "holdfast_stored_refused_total", "reason=\"bad_tag\"", NULL, METRIC_COUNTER) \
+    X(STORED_NONSENSE, "holdfast_stored_refused_total", "reason=\"nonsense\"", NULL,               \
+      METRIC_COUNTER)                                                                              \
     X(ADDRESS_CHANGES, "holdfast_address_changes_total", NULL,                                     \
       "Sessions whose peer moved to a new address", METRIC_COUNTER)                                \
     X(RECORDS_RECEIVED, "holdfast_records_total", "direction=\"in\"", "Protected DTLS records",    \
@@ -48,6 +62,9 @@
       METRIC_COUNTER)                                                                              \
     X(DROPPED_NO_CREDIT, "holdfast_records_dropped_total", "reason=\"path_unproven\"", NULL,       \
       METRIC_COUNTER)                                                                              \
+    X(DROPPED_CLAIMS_FULL, "holdfast_records_dropped_total", "reason=\"claims_full\"", NULL,       \
+      METRIC_COUNTER)                                                                              \
+    X(DROPPED_STORE, "holdfast_records_dropped_total", "reason=\"store\"", NULL, METRIC_COUNTER)   \
     X(DROPPED_NO_LEASE, "holdfast_records_dropped_total", "reason=\"no_lease\"", NULL,             \
       METRIC_COUNTER)                                                                              \
     X(PATHS_HELD, "holdfast_path_replies_held_total", NULL,                                        \
@@ -79,10 +96,11 @@
       METRIC_COUNTER)                                                                              \
     X(COAP_DROPPED_MALFORMED, "holdfast_coap_dropped_total", "reason=\"malformed\"", NULL,         \
       METRIC_COUNTER)                                                                              \
-    X(COAP_DROPPED_OPTION, "holdfast_coap_dropped_total", "reason=\"critical_option\"", NULL,       \
+    X(COAP_DROPPED_OPTION, "holdfast_coap_dropped_total", "reason=\"critical_option\"", NULL,      \
       METRIC_COUNTER)                                                                              \
     X(COAP_DROPPED_UNEXPECTED, "holdfast_coap_dropped_total", "reason=\"unexpected\"", NULL,       \
-      METRIC_COUNTER)
+      METRIC_COUNTER)                                                                              \
+    STORE_METRICS(X)
 
 enum worker_metric {
 #define WORKER_METRIC_ENUM(id, name, label, help, kind) WORKER_##id,

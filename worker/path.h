@@ -9,8 +9,11 @@
 
 struct path {
     struct address address;
-    uint8_t lb;       /* the link's number of the lb */
+    uint8_t lb;       /* the uplink's number of the lb */
     uint8_t listener; /* the lb's listener, as its frames name it */
 };
+
+/* No record has arrived yet that would tell. */
+#define PATH_LB_UNKNOWN UINT8_MAX
 
 #endif

@@ -2,17 +2,19 @@
 
 #include <string.h>
 
-void path_hold(struct path_holds *holds, uint64_t session_id, uint64_t now_ms, const uint8_t *data,
+bool path_hold(struct path_holds *holds, uint64_t session_id, uint64_t now_ms, const uint8_t *data,
                size_t length)
 {
     struct path_held *held = &holds->slots[holds->next];
     if (length > sizeof(held->data))
-        return;
+        return false;
+    bool free_slot = held->session_id == 0 || now_ms >= held->until_ms;
     holds->next = (holds->next + 1) % PATH_HELD_MAX;
     held->session_id = session_id;
     held->until_ms = now_ms + PATH_HELD_MS;
     held->length = length;
     memcpy(held->data, data, length);
+    return free_slot;
 }
 
 const struct path_held *path_hold_take(struct path_holds *holds, uint64_t session_id,

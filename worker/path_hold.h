@@ -4,7 +4,9 @@
 #define HOLDFAST_WORKER_PATH_HOLD_H
 
 #include "shared/limits.h"
+#include "shared/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,8 +22,9 @@ struct path_holds {
     size_t next;
 };
 
-void path_hold(struct path_holds *holds, uint64_t session_id, uint64_t now_ms, const uint8_t *data,
-               size_t length);
+/* False: another one, or this one if it is longer than a message, was lost for it. */
+MUST_USE bool path_hold(struct path_holds *holds, uint64_t session_id, uint64_t now_ms,
+                        const uint8_t *data, size_t length);
 /* Takes the oldest that waits for this session out, NULL when there is none. Valid until the next
  * path_hold. */
 const struct path_held *path_hold_take(struct path_holds *holds, uint64_t session_id,

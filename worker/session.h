@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define SESSION_SIZE_MAX 256
-#define SESSION_EPOCH    1 /* DTLS 1.2 without renegotiation knows epochs 0 and 1 only */
+#define SESSION_EPOCH 1 /* DTLS 1.2 without renegotiation knows epochs 0 and 1 only */
 
 /* What a session is told of its lease (DESIGN.md section 7, invariant 1). */
 enum session_lease {
@@ -34,11 +34,12 @@ struct session {
     uint64_t id;        /* unique in this worker, never reused */
     uint64_t send_next; /* next sequence number of the lease */
     struct replay replay;
-    uint8_t *identity;    /* length ‖ octets; owned */
-    uint32_t lease_left;  /* numbers from send_next on that are ours */
-    uint32_t last_used_s; /* worker's clock, seconds */
-    uint32_t address_changes;
-    uint32_t path_credit; /* octets that may go to an unproven address */
+    uint8_t *identity;        /* length ‖ octets; owned */
+    uint32_t lease_left;      /* numbers from send_next on that are ours */
+    uint32_t last_used_s;     /* worker's clock, seconds */
+    uint32_t fence;           /* the store's; every write carries it */
+    uint16_t address_changes; /* stops at 65,535 */
+    uint16_t path_credit;     /* octets that may go to an unproven address; stops there too */
     struct record_keys read;
     struct record_keys write;
     uint16_t nonce_prefix;
@@ -54,6 +55,7 @@ struct session {
     bool path_proven : 1; /* the address has answered */
     bool ping_sent : 1;
     bool by_address : 1; /* found through its address: the last to authenticate there */
+    bool dirty : 1;      /* its mark is to be saved */
     bool heard : 1;      /* has received application data: the handshake's object is gone */
 };
 _Static_assert(sizeof(struct session) <= SESSION_SIZE_MAX, "DESIGN.md section 6");

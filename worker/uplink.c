@@ -27,7 +27,7 @@ struct uplink {
     struct log_limit log_limit;
 };
 
-_Static_assert(UPLINK_PEERS_MAX <= UINT8_MAX + 1, "struct path numbers an lb in one octet");
+_Static_assert(UPLINK_PEERS_MAX <= PATH_LB_UNKNOWN, "struct path numbers an lb in one octet");
 
 static const enum worker_metric drop_metrics[FRAME_OUTCOMES] = {
     [FRAME_MALFORMED] = WORKER_FRAMES_MALFORMED, [FRAME_UNKNOWN_VERSION] = WORKER_FRAMES_VERSION,
@@ -184,6 +184,8 @@ static void receive_packet(struct uplink *uplink, struct io_datagram *packet)
         refuse(uplink, outcome, &packet->from);
         return;
     }
+    if (uplink->health.worker_id == 0)
+        return; /* not joined yet */
     switch (frame.type) {
     case FRAME_DATA:
         deliver(uplink, &frame, &packet->from);
@@ -206,8 +208,15 @@ static void receive_batch(void *owner, struct io_socket *socket, struct io_datag
     uplink_flush(uplink);
 }
 
-void uplink_set_health(struct uplink *uplink, enum frame_state state, uint32_t sessions)
+struct boot_id uplink_boot(const struct uplink *uplink)
 {
+    return uplink->sealer.boot;
+}
+
+void uplink_set_health(struct uplink *uplink, uint16_t worker_id, enum frame_state state,
+                       uint32_t sessions)
+{
+    uplink->health.worker_id = worker_id;
     uplink->health.state = (uint8_t)state;
     uplink->health.sessions = sessions;
 }
@@ -220,8 +229,6 @@ enum status uplink_new(struct uplink **created, const struct uplink_options *opt
     if (!uplink)
         return STATUS_NO_MEMORY;
     uplink->options = *options;
-    uplink->health.worker_id = options->worker_id;
-    uplink->health.state = FRAME_STATE_SERVING;
     struct boot_id boot;
     const struct io_udp_options udp = {
         .bind = &options->bind,

@@ -25,7 +25,6 @@ struct uplink_options {
     struct address bind;
     const struct cluster_key *cluster_key;
     size_t frame_size; /* octets of a frame that the link's MTU takes */
-    uint16_t worker_id;
     struct metrics *metrics;
     uplink_receive_fn *receive;
     void *owner;
@@ -43,7 +42,11 @@ void uplink_send(struct uplink *uplink, const struct path *path, const uint8_t *
 /* Closes every frame that has been begun. */
 void uplink_flush(struct uplink *uplink);
 
-/* What PONGs say from now on. */
-void uplink_set_health(struct uplink *uplink, enum frame_state state, uint32_t sessions);
+/* What PONGs say from now on. Until this has been called no PING is answered, and no datagram taken:
+ * a worker without an id serves nobody. */
+void uplink_set_health(struct uplink *uplink, uint16_t worker_id, enum frame_state state,
+                       uint32_t sessions);
+/* Of this process; it names the boot in the membership as well. */
+struct boot_id uplink_boot(const struct uplink *uplink);
 
 #endif

@@ -1,19 +1,33 @@
 #include "worker/worker.h"
 
 #include "shared/frame.h"
+#include "shared/log.h"
 #include "worker/coap.h"
 #include "worker/dtls.h"
-#include "worker/uplink.h"
+#include "worker/member.h"
 #include "worker/metrics.h"
+#include "worker/uplink.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+/* How long a draining worker goes on at the least, so that each lb has heard of it with a PONG and
+ * what was under way has arrived; and at the most, since whoever stops it will not wait for ever.
+ */
+#define DRAIN_LEAST_MS (4 * PING_INTERVAL_MS)
+#define DRAIN_MOST_MS 1200
+
 struct worker {
     struct worker_options options;
+    enum worker_stage stage;
+    uint64_t drain_ms; /* when draining began */
     struct uplink *uplink;
-    struct coap *coap;
+    struct vault vault;
+    struct worker_member member;
+    struct coap *coap; /* from joining on, as is dtls */
+    bool has_dtls;
+    bool failed; /* what an id needs could not be set up */
     struct dtls dtls;
     uint8_t reply[COAP_MESSAGE_SIZE_MAX];
 };
@@ -56,6 +70,49 @@ static void receive_datagram(void *owner, const struct path *path, uint8_t *data
         dtls_receive(&worker->dtls, io_now_ms(worker->options.io), path, datagram, length);
 }
 
+static void reply_committed(struct worker *worker, struct session *session, uint16_t message_id,
+                            enum coap_saved saved)
+{
+    struct writer reply = writer_over(worker->reply, sizeof(worker->reply));
+    if (coap_committed(worker->coap, session->id, message_id, saved, io_now_ms(worker->options.io),
+                       &reply) == COAP_REPLY)
+        dtls_send(&worker->dtls, session, worker->reply, writer_length(&reply));
+}
+
+/* DESIGN.md section 7, invariant 2: the reply leaves with this answer. */
+static void exchange_saved(void *owner, const struct store_answer *answer)
+{
+    struct worker *worker = owner;
+    const struct cid *cid = &answer->subject;
+    struct session *session = session_by_cid(&worker->dtls.sessions, cid->bytes, cid->length);
+    enum coap_saved saved = COAP_NOT_STORED;
+    switch (answer->outcome) {
+    case STORE_STALE:
+    case STORE_NOT_FOUND:
+        dtls_lose_session(&worker->dtls, cid);
+        return;
+    case STORE_OK:
+        saved = COAP_STORED;
+        break;
+    case STORE_EXISTS:
+    case STORE_UNAVAILABLE:
+        break;
+    }
+    if (session)
+        reply_committed(worker, session, (uint16_t)answer->tag, saved);
+}
+
+static void save_exchange(struct worker *worker, struct session *session,
+                          const struct coap_commit *commit)
+{
+    const struct store_waiter waiter = {exchange_saved, worker, session->own_cid,
+                                        commit->message_id};
+    const struct store_exchange exchange = {.slot = commit->slot, .value = commit->value};
+    if (store_save_exchange(worker->options.store, session->fence, &exchange, commit->event,
+                            &waiter) != STATUS_OK)
+        reply_committed(worker, session, commit->message_id, COAP_NOT_STORED);
+}
+
 static void receive_content(void *owner, struct session *session, uint64_t now_ms,
                             const uint8_t *message, size_t length)
 {
@@ -67,8 +124,8 @@ static void receive_content(void *owner, struct session *session, uint64_t now_m
     };
     struct writer reply = writer_over(worker->reply, sizeof(worker->reply));
     struct coap_commit commit;
-    switch (coap_receive(worker->coap, &peer, coap_now_at(now_ms), message, length, &reply,
-                         &commit)) {
+    switch (
+        coap_receive(worker->coap, &peer, coap_now_at(now_ms), message, length, &reply, &commit)) {
     case COAP_REPLY:
         dtls_send(&worker->dtls, session, worker->reply, writer_length(&reply));
         break;
@@ -77,10 +134,7 @@ static void receive_content(void *owner, struct session *session, uint64_t now_m
             dtls_path_answered(&worker->dtls, session);
         break;
     case COAP_COMMIT:
-        /* This store forgets with its process: what coap remembers lasts as long. */
-        if (coap_committed(worker->coap, session->id, commit.message_id, COAP_STORED, now_ms,
-                           &reply) == COAP_REPLY)
-            dtls_send(&worker->dtls, session, worker->reply, writer_length(&reply));
+        save_exchange(worker, session, &commit);
         break;
     case COAP_SILENCE:
     case COAP_DROPPED:
@@ -107,28 +161,93 @@ static size_t write_probe(void *owner, struct session *session, uint8_t *space, 
     return writer_ok(&writer) ? writer_length(&writer) : 0;
 }
 
+/* An exchange that is unusable is as good as one that was never stored. */
+static void restore_exchanges(void *owner, const struct session *session,
+                              const struct store_exchange *exchanges, size_t count)
+{
+    struct worker *worker = owner;
+    struct coap_now now = coap_now_at(io_now_ms(worker->options.io));
+    for (size_t i = 0; i < count; i++) {
+        if (coap_restore(worker->coap, session->id, now, exchanges[i].value) != STATUS_OK)
+            metrics_add(worker->options.metrics, 0, WORKER_STORED_FORMAT, 1);
+    }
+}
+
 static void forget_session(void *owner, const struct session *session)
 {
     struct worker *worker = owner;
     coap_forget(worker->coap, session->id);
 }
 
-/* --- beginning, turns, end --- */
+/* --- an id, and what it takes to serve --- */
 
-static enum status new_coap(struct worker *worker)
+static enum status start_coap(struct worker *worker, uint16_t id)
 {
     uint8_t seed[16];
     enum status status = keys_random(seed, sizeof(seed));
     if (status != STATUS_OK)
         return status;
     const struct coap_options options = {
-        .worker_id = worker->options.id,
+        .worker_id = id,
         .hash_key = hash_key_from(seed),
         .exchanges_max = COAP_EXCHANGES_MAX,
         .metrics = worker->options.metrics,
     };
     return coap_new(&worker->coap, &options);
 }
+
+static enum status start_dtls(struct worker *worker, uint16_t id)
+{
+    const struct worker_options *options = &worker->options;
+    const struct dtls_options dtls = {
+        .cluster_key = options->cluster_key,
+        .store = options->store,
+        .identities = options->identities,
+        .vault = &worker->vault,
+        .metrics = options->metrics,
+        .worker_id = id,
+        .cid_length = options->cid_length,
+        .cid_config_id = options->cid_config_id,
+        .sessions_max = SESSIONS_MAX_DEFAULT,
+        .handshakes_max = HANDSHAKES_MAX_DEFAULT,
+        .session_idle_s = options->session_idle_s,
+        .send = send_datagram,
+        .receive = receive_content,
+        .probe = write_probe,
+        .ended = forget_session,
+        .adopted = restore_exchanges,
+        .owner = worker,
+    };
+    enum status status = dtls_init(&worker->dtls, &dtls, io_now_ms(options->io));
+    worker->has_dtls = status == STATUS_OK;
+    return status;
+}
+
+static void joined(void *owner, uint16_t id)
+{
+    struct worker *worker = owner;
+    enum status status = start_coap(worker, id);
+    if (status == STATUS_OK)
+        status = start_dtls(worker, id);
+    if (status != STATUS_OK) {
+        log_line(LOG_ERROR, "worker", "cannot serve", "id=%u error=%s", id, status_text(status));
+        worker->failed = true;
+        worker->stage = WORKER_LOST;
+        return;
+    }
+    worker->stage = WORKER_SERVING;
+    member_serve(&worker->member);
+    log_line(LOG_INFO, "worker", "joined", "id=%u", id);
+}
+
+static void lost(void *owner, uint16_t id)
+{
+    struct worker *worker = owner;
+    worker->stage = WORKER_LOST;
+    log_line(LOG_ERROR, "worker", "another process has this worker's id", "id=%u", id);
+}
+
+/* --- beginning, turns, end --- */
 
 static enum status new_uplink(struct worker *worker)
 {
@@ -137,12 +256,29 @@ static enum status new_uplink(struct worker *worker)
         .bind = worker->options.link,
         .cluster_key = worker->options.cluster_key,
         .frame_size = worker->options.frame_size,
-        .worker_id = worker->options.id,
         .metrics = worker->options.metrics,
         .receive = receive_datagram,
         .owner = worker,
     };
     return uplink_new(&worker->uplink, &options);
+}
+
+static enum status start_member(struct worker *worker)
+{
+    const struct member_options options = {
+        .store = worker->options.store,
+        .entry =
+            {
+                .worker_id = worker->options.id,
+                .boot = uplink_boot(worker->uplink),
+                .link = uplink_local_address(worker->uplink),
+                .http = worker->options.http,
+            },
+        .joined = joined,
+        .lost = lost,
+        .owner = worker,
+    };
+    return member_init(&worker->member, &options);
 }
 
 enum status worker_new(struct worker **created, const struct worker_options *options)
@@ -151,29 +287,11 @@ enum status worker_new(struct worker **created, const struct worker_options *opt
     if (!worker)
         return STATUS_NO_MEMORY;
     worker->options = *options;
-    const struct dtls_options dtls = {
-        .cluster_key = options->cluster_key,
-        .store = options->store,
-        .metrics = options->metrics,
-        .worker_id = options->id,
-        .cid_length = options->cid_length,
-        .cid_config_id = options->cid_config_id,
-        .sessions_max = SESSIONS_MAX_DEFAULT,
-        .handshakes_max = HANDSHAKES_MAX_DEFAULT,
-        .send = send_datagram,
-        .receive = receive_content,
-        .probe = write_probe,
-        .ended = forget_session,
-        .owner = worker,
-    };
-    enum status status = dtls_init(&worker->dtls, &dtls, io_now_ms(options->io));
-    if (status != STATUS_OK) {
-        free(worker);
-        return status;
-    }
-    status = new_coap(worker);
+    enum status status = vault_init(&worker->vault, options->cluster_key, options->store_key_id);
     if (status == STATUS_OK)
         status = new_uplink(worker);
+    if (status == STATUS_OK)
+        status = start_member(worker);
     if (status != STATUS_OK) {
         worker_free(worker);
         return status;
@@ -186,12 +304,23 @@ void worker_free(struct worker *worker)
 {
     if (!worker)
         return;
-    dtls_free(&worker->dtls);
-    if (worker->coap)
-        coap_free(worker->coap);
+    if (worker->has_dtls)
+        dtls_free(&worker->dtls);
+    coap_free(worker->coap);
     uplink_free(worker->uplink);
+    vault_free(&worker->vault);
     keys_wipe(worker, sizeof(*worker));
     free(worker);
+}
+
+enum worker_stage worker_stage(const struct worker *worker)
+{
+    return worker->stage;
+}
+
+uint16_t worker_id(const struct worker *worker)
+{
+    return member_id(&worker->member);
 }
 
 struct address worker_link_address(const struct worker *worker)
@@ -199,24 +328,77 @@ struct address worker_link_address(const struct worker *worker)
     return uplink_local_address(worker->uplink);
 }
 
-bool worker_is_ready(const struct worker *worker)
+const char *worker_trouble(const struct worker *worker)
 {
-    const struct cid_source *cids = &worker->dtls.cids;
-    return cids->left + cids->spare_left > 0;
+    const char *trouble = store_trouble(worker->options.store);
+    if (!trouble)
+        trouble = member_trouble(&worker->member);
+    if (!trouble && worker->stage != WORKER_SERVING)
+        trouble = "draining";
+    if (!trouble && !cid_source_has(&worker->dtls.cids))
+        trouble = "no lease of connection ids";
+    return trouble;
+}
+
+void worker_drain(struct worker *worker)
+{
+    switch (worker->stage) {
+    case WORKER_JOINING:
+        worker->stage = WORKER_STOPPED;
+        break;
+    case WORKER_SERVING:
+        worker->stage = WORKER_DRAINING;
+        worker->drain_ms = io_now_ms(worker->options.io);
+        member_drain(&worker->member);
+        log_line(LOG_INFO, "worker", "draining", "id=%u sessions=%zu", worker_id(worker),
+                 worker->dtls.sessions.by_cid.count);
+        break;
+    case WORKER_DRAINING:
+    case WORKER_STOPPED:
+    case WORKER_LOST:
+        break;
+    }
+}
+
+static void run_drain(struct worker *worker, uint64_t now_ms)
+{
+    uint64_t passed_ms = now_ms - worker->drain_ms;
+    dtls_save(&worker->dtls);
+    if (passed_ms >= DRAIN_LEAST_MS && dtls_is_saved(&worker->dtls))
+        member_leave(&worker->member);
+    if (passed_ms >= DRAIN_MOST_MS || member_is_gone(&worker->member))
+        worker->stage = WORKER_STOPPED;
 }
 
 void worker_run(struct worker *worker, uint64_t now_ms)
 {
+    if (worker->stage == WORKER_DRAINING)
+        run_drain(worker, now_ms);
+    member_run(&worker->member, now_ms);
+    if (!worker->has_dtls) {
+        (void)store_run(worker->options.store, now_ms);
+        return;
+    }
     dtls_run(&worker->dtls, now_ms);
     coap_expire(worker->coap, now_ms);
-    uplink_set_health(worker->uplink, FRAME_STATE_SERVING,
-                    (uint32_t)worker->dtls.sessions.by_cid.count);
+    uplink_set_health(worker->uplink, worker_id(worker),
+                      worker->stage == WORKER_SERVING ? FRAME_STATE_SERVING : FRAME_STATE_DRAINING,
+                      (uint32_t)worker->dtls.sessions.by_cid.count);
     uplink_flush(worker->uplink);
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 uint64_t worker_next_ms(const struct worker *worker)
 {
-    uint64_t dtls_ms = dtls_next_ms(&worker->dtls);
-    uint64_t coap_ms = coap_next_ms(worker->coap);
-    return dtls_ms < coap_ms ? dtls_ms : coap_ms;
+    uint64_t next_ms =
+        sooner(member_next_ms(&worker->member), store_next_ms(worker->options.store));
+    if (worker->stage == WORKER_DRAINING)
+        next_ms = sooner(next_ms, io_now_ms(worker->options.io) + PING_INTERVAL_MS / 2);
+    if (!worker->has_dtls)
+        return next_ms;
+    return sooner(next_ms, sooner(dtls_next_ms(&worker->dtls), coap_next_ms(worker->coap)));
 }

@@ -296,3 +296,176 @@ Test(membership, known_answers)
         cr_assert_eq(membership_choose(membership, &i, 1)->id, expected[i], "key %u: %u", i,
                      membership_choose(membership, &i, 1)->id);
 }
+
+/* --- the store's list --- */
+
+struct changes {
+    size_t counts[MEMBER_REFUSED + 1];
+};
+
+static void on_change(void *owner, enum member_change change, const struct member *member)
+{
+    struct changes *changes = owner;
+    cr_assert_not_null(member);
+    changes->counts[change]++;
+}
+
+/* `count` workers from 1 on, each serving its boot 1 at its usual address. */
+static struct store_member *listed(size_t count)
+{
+    static struct store_member members[WORKERS_MAX];
+    for (size_t i = 0; i < count; i++) {
+        uint16_t id = (uint16_t)(i + 1);
+        members[i] = (struct store_member){
+            .worker_id = id, .state = STORE_SERVING, .boot = boot(1), .link = address_of(id)};
+    }
+    return members;
+}
+
+static struct changes update(struct membership *membership, const struct store_member *members,
+                             size_t count)
+{
+    struct changes changes = {0};
+    membership_update(membership, members, count, on_change, &changes);
+    for (size_t i = 1; i < membership->count; i++)
+        cr_assert_lt(membership->members[i - 1].id, membership->members[i].id);
+    size_t alive = 0;
+    for (size_t i = 0; i < membership->count; i++)
+        alive += membership->members[i].state != MEMBER_DEAD;
+    cr_assert_eq(membership->alive, alive);
+    return changes;
+}
+
+Test(membership, list_adds_and_is_no_sign_of_life)
+{
+    struct membership *membership = new_membership(0);
+    struct changes changes = update(membership, listed(3), 3);
+    cr_assert_eq(changes.counts[MEMBER_ADDED], 3);
+    cr_assert_eq(membership->count, 3);
+    cr_assert_eq(membership->alive, 0);
+    serve_all(membership, 0);
+    changes = update(membership, listed(3), 3);
+    for (size_t i = 0; i <= MEMBER_REFUSED; i++)
+        cr_assert_eq(changes.counts[i], 0, "the same list changes nothing");
+    cr_assert_eq(membership->alive, 3);
+}
+
+Test(membership, who_is_listed_no_more_goes_when_it_is_dead)
+{
+    struct membership *membership = new_membership(3);
+    serve_all(membership, 0);
+    struct changes changes = update(membership, listed(0), 0);
+    cr_assert_eq(changes.counts[MEMBER_REMOVED], 0, "a store that forgot them stops no traffic");
+    cr_assert_eq(membership->alive, 3);
+
+    struct address second = address_of(2);
+    cr_assert_eq(membership->deaths, 0);
+    membership_refused(membership, &second);
+    cr_assert_eq(membership->deaths, 1);
+    changes = update(membership, listed(1), 1);
+    cr_assert_eq(changes.counts[MEMBER_REMOVED], 1);
+    cr_assert_null(membership_find(membership, 2));
+    cr_assert_eq(membership->alive, 2);
+    cr_assert_not_null(membership_find(membership, 3));
+}
+
+/* serve_all, wherever the list has put them. */
+static void serve_where_they_are(struct membership *membership)
+{
+    for (size_t i = 0; i < membership->count; i++) {
+        struct member *member;
+        struct address from = membership->members[i].address;
+        struct boot_id from_boot = boot(2);
+        struct frame_health health = {.worker_id = membership->members[i].id,
+                                      .state = FRAME_STATE_SERVING};
+        (void)membership_pong(membership, &from, &from_boot, &health, 0, &member);
+        cr_assert_eq(membership->members[i].state, MEMBER_SERVING);
+    }
+}
+
+Test(membership, listed_elsewhere_begins_anew_there)
+{
+    struct membership *membership = new_membership(3);
+    serve_all(membership, 0);
+    struct store_member *members = listed(3);
+    members[1].link = address_of(20);
+    members[1].boot = boot(2);
+    struct changes changes = update(membership, members, 3);
+    cr_assert_eq(changes.counts[MEMBER_REMOVED], 1);
+    cr_assert_eq(changes.counts[MEMBER_ADDED], 1);
+    struct member *moved = membership_find(membership, 2);
+    cr_assert(address_equal(&moved->address, &members[1].link));
+    cr_assert_eq(moved->state, MEMBER_DEAD);
+    cr_assert_eq(moved->boot.bytes[5], 0);
+
+    /* Two that changed places, and one that took the address of one who is gone. */
+    serve_where_they_are(membership);
+    members[0].link = address_of(3);
+    members[2].link = address_of(1);
+    changes = update(membership, members, 3);
+    cr_assert_eq(changes.counts[MEMBER_ADDED], 2);
+    cr_assert(address_equal(&membership_find(membership, 1)->address, &members[0].link));
+    cr_assert(address_equal(&membership_find(membership, 3)->address, &members[2].link));
+    serve_where_they_are(membership);
+    struct store_member heir = {
+        .worker_id = 9, .state = STORE_SERVING, .boot = boot(3), .link = address_of(20)};
+    update(membership, &heir, 1);
+    cr_assert_null(membership_find(membership, 2), "its address is another's");
+    cr_assert_not_null(membership_find(membership, 9));
+}
+
+Test(membership, list_holds_back_the_boot_that_it_means)
+{
+    struct membership *membership = new_membership(2);
+    struct member *member = membership_find(membership, 1);
+    struct store_member *members = listed(2);
+    serve_all(membership, 0);
+    members[0].state = STORE_DRAINING;
+    struct changes changes = update(membership, members, 2);
+    cr_assert_eq(changes.counts[MEMBER_HELD_BACK], 1);
+    cr_assert_eq(member->state, MEMBER_DRAINING);
+    cr_assert_eq(membership->alive, 2);
+    cr_assert_eq(membership->deaths, 0);
+    /* Its PONGs are behind, and change nothing. */
+    cr_assert_eq(pong(membership, 1, 1, FRAME_STATE_SERVING, 0, 0), PONG_KEPT);
+    cr_assert_eq(member->state, MEMBER_DRAINING);
+    for (uint32_t i = 0; i < 100; i++)
+        cr_assert_eq(membership_choose(membership, &i, sizeof(i))->id, 2);
+
+    /* The next boot at its address is another matter; the list is behind now. */
+    cr_assert_eq(pong(membership, 1, 2, FRAME_STATE_SERVING, 0, 0), PONG_RESTARTED);
+    cr_assert_eq(member->state, MEMBER_SERVING);
+    update(membership, members, 2);
+    cr_assert_eq(member->state, MEMBER_SERVING);
+
+    /* One that answers before it is ready waits for its word. */
+    members[0].state = STORE_JOINING;
+    members[0].boot = boot(2);
+    update(membership, members, 2);
+    cr_assert_eq(member->state, MEMBER_DRAINING);
+    members[0].state = STORE_SERVING;
+    changes = update(membership, members, 2);
+    cr_assert_eq(changes.counts[MEMBER_RELEASED], 1);
+    cr_assert_eq(member->state, MEMBER_SERVING);
+
+    /* PONG first, list later: draining it is, from the first word on. */
+    cr_assert_eq(pong(membership, 1, 2, FRAME_STATE_DRAINING, 0, 0), PONG_STATE_CHANGED);
+    update(membership, members, 2);
+    cr_assert_eq(member->state, MEMBER_DRAINING);
+}
+
+Test(membership, list_finds_no_room_while_others_live)
+{
+    struct membership *membership = new_membership(WORKERS_MAX);
+    serve_all(membership, 0);
+    struct store_member newcomer = {
+        .worker_id = 5000, .state = STORE_SERVING, .boot = boot(1), .link = address_of(5000)};
+    struct changes changes = update(membership, &newcomer, 1);
+    cr_assert_eq(changes.counts[MEMBER_REFUSED], 1);
+    cr_assert_eq(changes.counts[MEMBER_ADDED], 0);
+    struct address first = address_of(1);
+    membership_refused(membership, &first);
+    changes = update(membership, &newcomer, 1);
+    cr_assert_eq(changes.counts[MEMBER_ADDED], 1);
+    cr_assert_eq(membership->count, WORKERS_MAX);
+}

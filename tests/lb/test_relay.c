@@ -466,3 +466,56 @@ EACH_BACKEND(frames_without_effect)
     close(client);
     stop();
 }
+
+static void list_workers(struct roster_list *list, size_t first, size_t count)
+{
+    list->count = 0;
+    for (size_t i = first; i < first + count; i++)
+        list->members[list->count++] = (struct store_member){
+            .worker_id = workers[i].id, .state = STORE_SERVING, .link = workers[i].address};
+    relay_list(relay, list);
+}
+
+EACH_BACKEND(workers_come_and_go_by_the_list)
+{
+    static struct roster_list list;
+    if (!start(backend, 0, 0))
+        return;
+    relay_free(relay);
+    struct relay_options options = base_options();
+    options.worker_count = 0;
+    options.is_listed = true;
+    cr_assert_eq(relay_new(&relay, &options), STATUS_OK);
+    listen_on("[::]:0", LISTENER_DTLS);
+    for (int i = 0; i < 10; i++)
+        turn();
+    cr_assert_eq(relay_workers_alive(relay), 0);
+    int client = client_open(false, 0);
+    send_hello(client);
+    UNTIL(counted(LB_DROPPED_NO_WORKER) == 1);
+
+    list_workers(&list, 1, 1);
+    UNTIL(relay_workers_alive(relay) == 1);
+    send_cid(client, 0, 2, 1);
+    UNTIL(workers[1].kept_count == 1);
+    /* One comes that stands before the other from now on: frames keep to their workers. */
+    list_workers(&list, 0, 2);
+    UNTIL(relay_workers_alive(relay) == 2);
+    send_cid(client, 0, 1, 2);
+    send_cid(client, 0, 2, 3);
+    UNTIL(workers[0].kept_count == 1 && workers[1].kept_count == 2);
+
+    /* The list forgets one that lives: it serves on. Dead, it goes. */
+    list_workers(&list, 1, 1);
+    send_cid(client, 0, 1, 4);
+    UNTIL(workers[0].kept_count == 2);
+    cr_assert_eq(relay_workers_died(relay), 0);
+    fake_worker_close(&workers[0]);
+    UNTIL(relay_workers_died(relay) == 1);
+    list_workers(&list, 1, 1);
+    send_cid(client, 0, 1, 5);
+    UNTIL(workers[1].kept_count == 3);
+    cr_assert_eq(counted(LB_ROUTED_CID_REHASHED), 1);
+    close(client);
+    stop();
+}

@@ -120,6 +120,17 @@ Test(settings, all_given)
     cr_assert_eq(settings.frame_size, FRAME_SIZE_MAX);
 }
 
+Test(settings, store_instead_of_workers)
+{
+    static struct settings settings;
+    cr_assert_eq(parse(&settings, "--store redis://h --cluster-key-file KEY"), OPTION_RUN);
+    cr_assert_str_eq(settings.store_url, "redis://h");
+    cr_assert_eq(settings.worker_count, 0);
+    cr_assert_eq(settings.frame_size, 1400 - 48, "a worker may turn up at any address");
+    cr_assert_eq(parse(&settings, "--worker 1=127.0.0.1:7001 --cluster-key-file KEY"), OPTION_RUN);
+    cr_assert_null(settings.store_url);
+}
+
 #define GOOD "--worker 1=127.0.0.1:7001 --cluster-key-file KEY "
 
 Test(settings, unusable_ones_are_refused)
@@ -127,6 +138,8 @@ Test(settings, unusable_ones_are_refused)
     static const char *const lines[] = {
         "--cluster-key-file KEY",
         "--worker 1=127.0.0.1:7001",
+        GOOD "--store lmdb:/var/lib/holdfast",
+        "--store memory: --cluster-key-file KEY",
         "--worker 1=127.0.0.1:7001 --cluster-key-file /nonexistent/key",
         "--worker 1=127.0.0.1:7001 --cluster-key-file /dev/null",
         GOOD "--worker 1=127.0.0.1:7002",

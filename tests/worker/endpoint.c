@@ -1,7 +1,5 @@
 #include "tests/worker/endpoint.h"
 
-#include "worker/store_memory.h"
-
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +23,7 @@ struct breaking_store {
     size_t stored_count;
     size_t stored_size;
     size_t sequence_leases;
+    size_t marks;
 };
 
 static struct breaking_store *breaking(struct store *store)
@@ -41,17 +40,28 @@ static enum status refuse(struct breaking_store *store, const struct store_waite
     return STATUS_OK;
 }
 
-static enum status fetch_psk(struct store *store, const uint8_t *identity, size_t length,
-                             const struct store_waiter *waiter)
+/* Everything that is not listed in struct endpoint_breakage goes to the memory store while it is
+ * not full. */
+#define PASS(self, broken, waiter, question) \
+    ((self)->breakage.full ? STATUS_FULL : (broken) ? refuse((self), (waiter)) : (question))
+
+static enum status fetch_identity(struct store *store, struct octets identity,
+                                  const struct store_waiter *waiter)
 {
     struct breaking_store *self = breaking(store);
-    if (self->breakage.full)
-        return STATUS_FULL;
-    return self->breakage.psk ? refuse(self, waiter)
-                              : store_fetch_psk(self->memory, identity, length, waiter);
+    return PASS(self, self->breakage.psk, waiter,
+                store_fetch_identity(self->memory, identity, waiter));
 }
 
-static enum status create_session(struct store *store, const struct store_waiter *waiter)
+static enum status put_identity(struct store *store, struct octets identity, struct octets sealed,
+                                const struct store_waiter *waiter)
+{
+    struct breaking_store *self = breaking(store);
+    return PASS(self, false, waiter, store_put_identity(self->memory, identity, sealed, waiter));
+}
+
+static enum status create_session(struct store *store, const struct store_session *session,
+                                  const struct store_waiter *waiter)
 {
     struct breaking_store *self = breaking(store);
     if (self->breakage.full)
@@ -64,10 +74,27 @@ static enum status create_session(struct store *store, const struct store_waiter
         assert(self->stored);
     }
     self->stored[self->stored_count++] = waiter->subject;
-    return store_create_session(self->memory, waiter);
+    return store_create_session(self->memory, session, waiter);
 }
 
-static enum status lease_sequences(struct store *store, const struct store_waiter *waiter)
+static enum status claim_session(struct store *store, uint16_t worker_id,
+                                 const struct store_waiter *waiter)
+{
+    struct breaking_store *self = breaking(store);
+    return PASS(self, self->breakage.claims, waiter,
+                store_claim_session(self->memory, worker_id, waiter));
+}
+
+static enum status find_session(struct store *store, const struct address *address,
+                                const struct store_waiter *waiter)
+{
+    struct breaking_store *self = breaking(store);
+    return PASS(self, self->breakage.claims, waiter,
+                store_find_session(self->memory, address, waiter));
+}
+
+static enum status lease_sequences(struct store *store, uint64_t fence,
+                                   const struct store_waiter *waiter)
 {
     struct breaking_store *self = breaking(store);
     if (self->breakage.full)
@@ -75,47 +102,79 @@ static enum status lease_sequences(struct store *store, const struct store_waite
     if (self->breakage.sequences)
         return refuse(self, waiter);
     self->sequence_leases++;
-    return store_lease_sequences(self->memory, waiter);
+    return store_lease_sequences(self->memory, fence, waiter);
 }
 
-static void remove_session(struct store *store, const struct cid *cid)
-{
-    struct breaking_store *self = breaking(store);
-    for (size_t i = 0; i < self->stored_count; i++) {
-        if (cid_equal(&self->stored[i], cid))
-            self->stored[i--] = self->stored[--self->stored_count];
-    }
-    store_remove_session(self->memory, cid);
-}
-
-static enum status lease_nonces(struct store *store, uint8_t cid_config, uint16_t worker_id,
-                                const struct store_waiter *waiter)
+static enum status save_mark(struct store *store, uint64_t fence, struct octets mark,
+                             const struct store_waiter *waiter)
 {
     struct breaking_store *self = breaking(store);
     if (self->breakage.full)
         return STATUS_FULL;
-    return self->breakage.nonces ? refuse(self, waiter)
-                                 : store_lease_nonces(self->memory, cid_config, worker_id, waiter);
+    if (self->breakage.marks)
+        return refuse(self, waiter);
+    self->marks++;
+    return store_save_mark(self->memory, fence, mark, waiter);
 }
 
-static size_t run(struct store *store)
+static enum status save_exchange(struct store *store, uint64_t fence,
+                                 const struct store_exchange *exchange, struct octets event,
+                                 const struct store_waiter *waiter)
+{
+    struct breaking_store *self = breaking(store);
+    return PASS(self, false, waiter,
+                store_save_exchange(self->memory, fence, exchange, event, waiter));
+}
+
+static enum status remove_session(struct store *store, uint64_t fence,
+                                  const struct store_waiter *waiter)
+{
+    struct breaking_store *self = breaking(store);
+    for (size_t i = 0; i < self->stored_count; i++) {
+        if (cid_equal(&self->stored[i], &waiter->subject))
+            self->stored[i--] = self->stored[--self->stored_count];
+    }
+    return store_remove_session(self->memory, fence, waiter);
+}
+
+static enum status lease_nonces(struct store *store, uint8_t cid_config,
+                                const struct store_waiter *waiter)
+{
+    struct breaking_store *self = breaking(store);
+    return PASS(self, self->breakage.nonces, waiter,
+                store_lease_nonces(self->memory, cid_config, waiter));
+}
+
+static size_t run(struct store *store, uint64_t now_ms)
 {
     struct breaking_store *self = breaking(store);
     if (self->breakage.silent)
         return 0;
-    size_t answered = store_run(self->memory);
+    size_t answered = store_run(self->memory, now_ms);
     struct broken_question *question = self->questions;
     self->questions = NULL;
     while (question) {
         const struct store_answer answer = {.outcome = STORE_UNAVAILABLE,
                                             .subject = question->waiter.subject};
-        question->waiter.answer(question->waiter.owner, &answer);
+        if (question->waiter.answer)
+            question->waiter.answer(question->waiter.owner, &answer);
         struct broken_question *next = question->next;
         free(question);
         question = next;
         answered++;
     }
     return answered;
+}
+
+static uint64_t next_ms(const struct store *store)
+{
+    (void)store;
+    return UINT64_MAX;
+}
+
+static const char *trouble(const struct store *store)
+{
+    return ((const struct breaking_store *)store)->breakage.trouble;
 }
 
 static void breaking_free(struct store *store)
@@ -131,37 +190,44 @@ static void breaking_free(struct store *store)
     free(self);
 }
 
+/* Membership is not the endpoint's. */
 static const struct store_engine engine = {
     .name = "breaking",
-    .fetch_psk = fetch_psk,
+    .fetch_identity = fetch_identity,
+    .put_identity = put_identity,
     .create_session = create_session,
+    .claim_session = claim_session,
+    .find_session = find_session,
     .lease_sequences = lease_sequences,
+    .save_mark = save_mark,
+    .save_exchange = save_exchange,
     .remove_session = remove_session,
     .lease_nonces = lease_nonces,
     .run = run,
+    .next_ms = next_ms,
+    .trouble = trouble,
     .free = breaking_free,
 };
 
-static struct store *breaking_new(size_t sessions_max)
+static struct store *breaking_new(void)
 {
     struct breaking_store *self = calloc(1, sizeof(*self));
+    char why[128];
     assert(self);
     self->store.engine = &engine;
-    const struct store_memory_options options = {
-        .hash_key = {3, 4},
-        .sessions_max = sessions_max,
-        .identities_max = 8,
-        .first_nonce = 1,
-    };
-    enum status status = store_memory_new(&self->memory, &options);
-    assert(status == STATUS_OK);
-    status = store_memory_add_psk(self->memory, (const uint8_t *)ENDPOINT_IDENTITY,
-                                  strlen(ENDPOINT_IDENTITY), endpoint_psk, sizeof(endpoint_psk));
-    assert(status == STATUS_OK);
-    status = store_memory_add_psk(self->memory, (const uint8_t *)ENDPOINT_IDENTITY2,
-                                  strlen(ENDPOINT_IDENTITY2), endpoint_psk2, sizeof(endpoint_psk2));
+    const struct store_options options = {
+        .url = "memory:", .session_ttl_s = SESSION_TTL_S, .member_ttl_ms = MEMBER_TTL_MS};
+    enum status status = store_open(&self->memory, &options, why, sizeof(why));
     assert(status == STATUS_OK);
     return &self->store;
+}
+
+static void know(struct identities *identities, const char *identity, const uint8_t psk[16])
+{
+    enum status status =
+        identities_add(identities, (struct octets){(const uint8_t *)identity, strlen(identity)},
+                       (struct octets){psk, 16});
+    assert(status == STATUS_OK);
 }
 
 void endpoint_break_store(struct endpoint *endpoint, const struct endpoint_breakage *breakage)
@@ -172,6 +238,11 @@ void endpoint_break_store(struct endpoint *endpoint, const struct endpoint_break
 size_t endpoint_stored(const struct endpoint *endpoint)
 {
     return breaking(endpoint->store)->stored_count;
+}
+
+size_t endpoint_marks(const struct endpoint *endpoint)
+{
+    return breaking(endpoint->store)->marks;
 }
 
 size_t endpoint_sequence_leases(const struct endpoint *endpoint)
@@ -216,29 +287,53 @@ static void count_ended(void *owner, const struct session *session)
     endpoint->ended++;
 }
 
+static void count_adopted(void *owner, const struct session *session,
+                          const struct store_exchange *exchanges, size_t count)
+{
+    struct endpoint *endpoint = owner;
+    (void)session;
+    (void)exchanges;
+    endpoint->exchanges += count;
+    endpoint->adopted++;
+}
+
 void endpoint_open(struct endpoint *endpoint, const struct endpoint_options *options)
 {
-    *endpoint = (struct endpoint){.now_ms = 1000000};
+    *endpoint = (struct endpoint){.now_ms = 1000000, .store = options->store};
     size_t sessions_max = options->sessions_max ? options->sessions_max : 64;
     memset(endpoint->cluster_key.bytes, 0x5c, sizeof(endpoint->cluster_key.bytes));
-    endpoint->store = breaking_new(2 * sessions_max);
-    enum status status = metrics_init(&endpoint->metrics, worker_metrics, WORKER_METRICS_COUNT, 1);
+    const struct hash_key hash_key = {3, 4};
+    enum status status = STATUS_OK;
+    if (!endpoint->store)
+        endpoint->store = breaking_new();
+    status = identities_init(&endpoint->identities, 8, &hash_key);
+    assert(status == STATUS_OK);
+    know(&endpoint->identities, ENDPOINT_IDENTITY, endpoint_psk);
+    know(&endpoint->identities, ENDPOINT_IDENTITY2, endpoint_psk2);
+    status = vault_init(&endpoint->vault, &endpoint->cluster_key, 0);
+    assert(status == STATUS_OK);
+    status = metrics_init(&endpoint->metrics, worker_metrics, WORKER_METRICS_COUNT, 1);
     assert(status == STATUS_OK);
     const struct dtls_options dtls_options = {
         .cluster_key = &endpoint->cluster_key,
         .store = endpoint->store,
+        .identities = &endpoint->identities,
+        .vault = &endpoint->vault,
         .metrics = &endpoint->metrics,
-        .worker_id = 0x0102,
+        .worker_id = options->worker_id ? options->worker_id : 0x0102,
         .cid_length = options->cid_length ? options->cid_length : CID_LENGTH_DEFAULT,
         .cid_config_id = 1,
         .sessions_max = sessions_max,
         .handshakes_max = options->handshakes_max ? options->handshakes_max : 64,
+        .session_idle_s = options->session_idle_s ? options->session_idle_s : SESSION_TTL_S,
         .send = keep_sent,
         .receive = keep_received,
         .probe = write_probe,
         .ended = count_ended,
+        .adopted = count_adopted,
         .owner = endpoint,
     };
+    endpoint->shares_store = options->store != NULL;
     endpoint->dtls = malloc(sizeof(*endpoint->dtls));
     assert(endpoint->dtls);
     status = dtls_init(endpoint->dtls, &dtls_options, endpoint->now_ms);
@@ -250,7 +345,10 @@ void endpoint_close(struct endpoint *endpoint)
 {
     dtls_free(endpoint->dtls);
     free(endpoint->dtls);
-    store_free(endpoint->store);
+    if (!endpoint->shares_store)
+        store_free(endpoint->store);
+    identities_free(&endpoint->identities);
+    vault_free(&endpoint->vault);
     metrics_free(&endpoint->metrics);
     datagrams_clear(&endpoint->sent);
     datagrams_clear(&endpoint->received);

@@ -18,14 +18,20 @@ extern const uint8_t endpoint_psk2[16];
 
 /* Zero: the default in brackets. */
 struct endpoint_options {
-    size_t sessions_max;   /* 64 */
-    size_t handshakes_max; /* 64 */
-    uint8_t cid_length;    /* 8 */
+    size_t sessions_max;     /* 64 */
+    size_t handshakes_max;   /* 64 */
+    uint8_t cid_length;      /* 8 */
+    uint16_t worker_id;      /* 0x0102 */
+    uint32_t session_idle_s; /* SESSION_TTL_S */
+    struct store *store;     /* another endpoint's, to be shared with it (one of its own) */
 };
 
 struct endpoint {
     struct dtls *dtls;
     struct store *store; /* in front of the memory store: it can break */
+    bool shares_store;   /* it is another endpoint's */
+    struct identities identities;
+    struct vault vault;
     struct metrics metrics;
     struct cluster_key cluster_key;
     uint64_t now_ms;
@@ -34,6 +40,8 @@ struct endpoint {
     struct session *receiver;  /* of the last */
     struct datagrams *log;     /* if set, each sent datagram is put there too */
     size_t ended;
+    size_t adopted;
+    size_t exchanges; /* that came with them */
     size_t probes;
 };
 
@@ -58,12 +66,17 @@ struct endpoint_breakage {
     bool create;
     bool sequences;
     bool nonces;
+    bool claims;
+    bool marks;
+    const char *trouble;
     bool full;   /* no question is taken at all */
     bool silent; /* questions are taken, their answers wait */
 };
 void endpoint_break_store(struct endpoint *endpoint, const struct endpoint_breakage *breakage);
 /* Sessions that the store holds: created and not removed. */
 size_t endpoint_stored(const struct endpoint *endpoint);
+/* Marks saved so far. */
+size_t endpoint_marks(const struct endpoint *endpoint);
 /* Further blocks of sequence numbers given so far. */
 size_t endpoint_sequence_leases(const struct endpoint *endpoint);
 

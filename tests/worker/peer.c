@@ -178,6 +178,7 @@ bool peer_converses(struct peer *peer, struct endpoint *endpoint)
     if (!peer_send(peer, question, sizeof(question)))
         return false;
     peer_deliver(peer, endpoint);
+    endpoint_run(endpoint, 0); /* the session may have to come from the store first */
     if (endpoint->received.count != 1 || endpoint->received.items[0].length != sizeof(question) ||
         memcmp(endpoint->received.items[0].bytes, question, sizeof(question)) != 0)
         return false;

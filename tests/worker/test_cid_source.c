@@ -1,7 +1,5 @@
 #include "worker/cid_source.h"
 
-#include "worker/store_memory.h"
-
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +10,10 @@ static const struct cluster_key key = {.bytes = {1, 2, 3}};
 
 static void open_source(uint8_t length, uint16_t worker_id)
 {
-    const struct store_memory_options options = {
-        .hash_key = {1, 2}, .sessions_max = 1, .identities_max = 1, .first_nonce = 0xfffffff0};
-    cr_assert_eq(store_memory_new(&store, &options), STATUS_OK);
+    const struct store_options options = {
+        .url = "memory:", .session_ttl_s = 1, .member_ttl_ms = 1000};
+    char why[128];
+    cr_assert_eq(store_open(&store, &options, why, sizeof(why)), STATUS_OK, "%s", why);
     cr_assert_eq(cid_source_init(&source, store, &key, 2, length, worker_id), STATUS_OK);
 }
 
@@ -29,7 +28,7 @@ static uint64_t decode(const struct cid *cid, uint64_t *nonce)
     static struct cid_config configs[CID_CONFIGS_MAX];
     uint8_t secret[CID_KEY_SIZE], worker_id[CID_LENGTH_MAX], nonce_octets[CID_LENGTH_MAX];
     const uint8_t config_id = 2;
-    const struct cid_config *config = &source.config;
+    const struct cid_config *config = source.config;
     cr_assert_eq(keys_derive(&key, KEY_CID, &config_id, 1, secret, sizeof(secret)), STATUS_OK);
     cr_assert_eq(
         cid_config_init(&configs[2], 2, config->worker_id_length, config->nonce_length, secret),
@@ -50,13 +49,13 @@ Test(cid_source, names_its_worker_in_each_length)
         struct cid cid;
         uint64_t nonce, before = 0;
         open_source(length, worker_id);
-        store_run(store);
+        store_run(store, 0);
         for (int i = 0; i < 40; i++) { /* past 2^32, which nonces of 4 octets do not hold */
             cr_assert_eq(cid_source_next(&source, &cid), STATUS_OK);
             cr_expect_eq(cid.length, length);
             cr_expect_eq(decode(&cid, &nonce), worker_id);
-            uint64_t mask = source.config.nonce_length < 8
-                                ? (UINT64_C(1) << 8 * source.config.nonce_length) - 1
+            uint64_t mask = source.config->nonce_length < 8
+                                ? (UINT64_C(1) << 8 * source.config->nonce_length) - 1
                                 : UINT64_MAX;
             cr_expect(i == 0 || nonce == ((before + 1) & mask));
             before = nonce;
@@ -84,7 +83,7 @@ Test(cid_source, nothing_before_the_store_has_answered)
     struct cid cid;
     open_source(CID_LENGTH_DEFAULT, 1);
     cr_expect_eq(cid_source_next(&source, &cid), STATUS_EXHAUSTED);
-    cr_expect_eq(store_run(store), 1, "asked once");
+    cr_expect_eq(store_run(store, 0), 1, "asked once");
     cr_expect_eq(cid_source_next(&source, &cid), STATUS_OK);
     close_source();
 }
@@ -101,11 +100,11 @@ Test(cid_source, none_is_made_twice_over_several_leases)
     size_t answered = 0;
     cr_assert_not_null(cids);
     open_source(CID_LENGTH_DEFAULT, 1);
-    answered += store_run(store);
+    answered += store_run(store, 0);
     for (size_t i = 0; i < MANY; i++) {
         cr_assert_eq(cid_source_next(&source, &cids[i]), STATUS_OK, "number %zu", i);
         if (i % 1000 == 0)
-            answered += store_run(store); /* in time: it is asked when half is used up */
+            answered += store_run(store, 0); /* in time: it is asked when half is used up */
     }
     cr_expect_eq(answered, 3);
     qsort(cids, MANY, sizeof(*cids), compare_cids);
@@ -122,12 +121,11 @@ static enum status taken;
 static struct store_waiter waiter;
 static size_t asked;
 
-static enum status take_question(struct store *of, uint8_t config, uint16_t worker_id,
+static enum status take_question(struct store *of, uint8_t config,
                                  const struct store_waiter *asking)
 {
     (void)of;
     cr_expect_eq(config, 2);
-    cr_expect_eq(worker_id, 9);
     asked++;
     waiter = *asking;
     return taken;

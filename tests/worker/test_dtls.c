@@ -268,8 +268,8 @@ Test(dtls, numbers_leased_to_another_worker_are_not_used)
     uint64_t theirs = 0;
     connect_or_die(&peer, &options);
     cr_assert(peer_converses(&peer, &endpoint));
-    const struct store_waiter waiter = {ignore_answer, &theirs, peer_server_cid(&peer)};
-    cr_assert_eq(store_lease_sequences(endpoint.store, &waiter), STATUS_OK);
+    const struct store_waiter waiter = {ignore_answer, &theirs, peer_server_cid(&peer), 0};
+    cr_assert_eq(store_lease_sequences(endpoint.store, 1, &waiter), STATUS_OK);
     endpoint_run(&endpoint, 1);
     cr_assert_eq(theirs, SEQUENCE_HANDSHAKE_RESERVED + SEQUENCE_LEASE);
 
@@ -323,7 +323,7 @@ Test(dtls, a_handshake_takes_six_datagrams)
 
 /* --- the end of a session by time --- */
 
-Test(dtls, a_silent_session_ends_with_its_time)
+Test(dtls, a_silent_session_goes_from_memory_and_comes_back)
 {
     struct peer peer, busy;
     connect_or_die(&peer, &(struct peer_options){.cid = true});
@@ -341,7 +341,8 @@ Test(dtls, a_silent_session_ends_with_its_time)
     cr_expect_eq(endpoint_sessions(&endpoint), 2);
     endpoint_run(&endpoint, 2000);
     cr_expect_eq(endpoint_sessions(&endpoint), 1);
-    cr_expect_eq(endpoint_stored(&endpoint), 1);
+    cr_expect_eq(endpoint_count(&endpoint, WORKER_SESSIONS_EVICTED), 1);
+    cr_expect_eq(endpoint_stored(&endpoint), 2);
     cr_expect_eq(endpoint.ended, 1);
     cr_expect(peer_converses(&busy, &endpoint));
     peer_close(&peer);

@@ -378,7 +378,7 @@ Test(dtls_handshake, time_ends_a_handshake_and_all_that_it_holds)
         if (state >= HANDSHAKE_LOOKING_UP)
             peer_deliver(&peer, &endpoint);
         if (state == HANDSHAKE_STORING) /* one turn of the store: the key, but not the session */
-            store_run(endpoint.store);
+            store_run(endpoint.store, endpoint.now_ms);
         cr_assert_eq(only_handshake()->state, state);
         endpoint_break_store(&endpoint, &(struct endpoint_breakage){.silent = true});
         endpoint_run(&endpoint, HANDSHAKE_LIFETIME_MS - 1);

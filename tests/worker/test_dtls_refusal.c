@@ -113,15 +113,34 @@ Test(dtls_refusal, no_more_handshakes_than_their_bound)
     struct peer first, second;
     endpoint_open(&endpoint, &(struct endpoint_options){.handshakes_max = 1});
     peer_open(&first, &(struct peer_options){.cid = true});
-    cr_assert(peer_connect(&first, &endpoint)); /* its handshake is retained */
+    for (int flight = 0; flight < 2; flight++) { /* up to the ServerHello */
+        peer_step(&first);
+        peer_deliver(&first, &endpoint);
+        peer_collect(&first, &endpoint);
+    }
+    cr_assert_eq(endpoint_handshakes(&endpoint), 1);
     peer_open(&second, &(struct peer_options){.cid = true, .address = endpoint_address(2, 2)});
     cr_expect(!peer_connect(&second, &endpoint));
     cr_expect_eq(endpoint_count(&endpoint, WORKER_HANDSHAKES_REFUSED), 1);
     cr_expect_eq(endpoint_handshakes(&endpoint), 1);
-    cr_expect(peer_converses(&first, &endpoint));
+    cr_expect(peer_connect(&first, &endpoint), "the one that was there is not harmed");
+    peer_close(&first);
     peer_close(&second);
+    endpoint_close(&endpoint);
+}
+
+Test(dtls_refusal, one_that_is_done_gives_way_to_one_that_begins)
+{
+    struct peer first, second;
+    endpoint_open(&endpoint, &(struct endpoint_options){.handshakes_max = 1});
+    peer_open(&first, &(struct peer_options){.cid = true});
+    cr_assert(peer_connect(&first, &endpoint)); /* its handshake is retained */
     peer_open(&second, &(struct peer_options){.cid = true, .address = endpoint_address(2, 2)});
-    cr_expect(peer_connect(&second, &endpoint), "there is room again");
+    cr_expect(peer_connect(&second, &endpoint));
+    cr_expect_eq(endpoint_count(&endpoint, WORKER_HANDSHAKES_REFUSED), 0);
+    cr_expect_eq(endpoint_handshakes(&endpoint), 1);
+    cr_expect(peer_converses(&first, &endpoint));
+    cr_expect(peer_converses(&second, &endpoint));
     peer_close(&first);
     peer_close(&second);
     endpoint_close(&endpoint);

@@ -14,58 +14,94 @@
 static struct store_waiter psk_waiter, stored_waiter;
 static size_t asked, removed;
 
-static enum status fetch_psk(struct store *store, const uint8_t *identity, size_t length,
-                             const struct store_waiter *waiter)
+enum { FENCE = 7 };
+
+static enum status fetch_identity(struct store *store, struct octets identity,
+                                  const struct store_waiter *waiter)
 {
     (void)store;
-    cr_expect_eq(length, strlen(ENDPOINT_IDENTITY));
-    cr_expect_eq(memcmp(identity, ENDPOINT_IDENTITY, length), 0);
+    cr_expect_eq(identity.length, strlen(ENDPOINT_IDENTITY));
+    cr_expect_eq(memcmp(identity.bytes, ENDPOINT_IDENTITY, identity.length), 0);
     psk_waiter = *waiter;
     asked++;
     return STATUS_OK;
 }
 
-static enum status create_session(struct store *store, const struct store_waiter *waiter)
+static enum status create_session(struct store *store, const struct store_session *session,
+                                  const struct store_waiter *waiter)
 {
     (void)store;
+    cr_expect_gt(session->sealed.length, 0);
+    cr_expect_gt(session->mark.length, 0);
     stored_waiter = *waiter;
     asked++;
     return STATUS_OK;
 }
 
-static void remove_session(struct store *store, const struct cid *cid)
+static enum status remove_session(struct store *store, uint64_t fence,
+                                  const struct store_waiter *waiter)
 {
     (void)store;
-    (void)cid;
+    (void)waiter;
+    cr_expect_eq(fence, FENCE);
     removed++;
+    return STATUS_OK;
 }
 
-static size_t run(struct store *store)
+/* Marks and leases are the session's matter. */
+static enum status save_mark(struct store *store, uint64_t fence, struct octets mark,
+                             const struct store_waiter *waiter)
 {
     (void)store;
+    (void)fence;
+    (void)mark;
+    (void)waiter;
+    return STATUS_OK;
+}
+
+static size_t run(struct store *store, uint64_t now_ms)
+{
+    (void)store;
+    (void)now_ms;
     return 0;
+}
+
+static uint64_t next_ms(const struct store *store)
+{
+    (void)store;
+    return UINT64_MAX;
+}
+
+static const char *trouble(const struct store *store)
+{
+    (void)store;
+    return NULL;
 }
 
 static const struct store_engine engine = {
     .name = "scripted",
-    .fetch_psk = fetch_psk,
+    .fetch_identity = fetch_identity,
     .create_session = create_session,
     .remove_session = remove_session,
+    .save_mark = save_mark,
     .run = run,
+    .next_ms = next_ms,
+    .trouble = trouble,
 };
 static struct store store = {&engine};
 
 static void answer_psk(const struct cid *subject)
 {
-    const struct store_answer answer = {
-        .subject = *subject, .psk = endpoint_psk, .psk_length = sizeof(endpoint_psk)};
-    psk_waiter.answer(psk_waiter.owner, &answer);
+    const struct store_answer answer = {.outcome = STORE_NOT_FOUND, .subject = *subject};
+    psk_waiter.answer(psk_waiter.owner, &answer); /* so it is one of the process's own */
 }
 
 static void answer_stored(const struct cid *subject)
 {
-    const struct store_answer answer = {
-        .subject = *subject, .first = SEQUENCE_HANDSHAKE_RESERVED, .count = SEQUENCE_LEASE};
+    const struct store_answer answer = {.subject = *subject,
+                                        .fence = FENCE,
+                                        .first = SEQUENCE_HANDSHAKE_RESERVED,
+                                        .count = SEQUENCE_LEASE};
     stored_waiter.answer(stored_waiter.owner, &answer);
 }
 
@@ -256,9 +292,9 @@ Test(handshake, answers_for_one_that_is_gone)
 
 Test(handshake, keys_do_not_outlive_their_use)
 {
-    static const uint8_t none[sizeof(struct tls_result)];
+    static const uint8_t none[sizeof(struct tls_result) + sizeof(struct psk)];
     struct handshake *handshake = bring_to(HANDSHAKE_RETAINED);
-    cr_expect_eq(memcmp(handshake->psk, none, sizeof(handshake->psk)), 0);
+    cr_expect_eq(memcmp(&handshake->psk, none, sizeof(handshake->psk)), 0);
     cr_expect_eq(memcmp(&handshake->result, none, sizeof(handshake->result)), 0);
     end_peer();
 }

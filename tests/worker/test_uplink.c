@@ -89,13 +89,13 @@ static void begin(struct fixture *fixture, enum io_backend backend)
         .io = fixture->io,
         .cluster_key = &cluster_key,
         .frame_size = FRAME_SIZE_DEFAULT,
-        .worker_id = 258,
         .metrics = &fixture->metrics,
         .receive = echo,
         .owner = fixture,
     };
     cr_assert_eq(address_parse(&options.bind, "127.0.0.1:0"), STATUS_OK);
     cr_assert_eq(uplink_new(&fixture->uplink, &options), STATUS_OK);
+    uplink_set_health(fixture->uplink, 258, FRAME_STATE_SERVING, 0);
     balancer_start(&fixture->lb, &cluster_key, io_unix_ms());
 }
 
@@ -176,7 +176,7 @@ Test(uplink, answers_a_ping_with_its_health)
     {
         static struct fixture fixture;
         begin(&fixture, backend);
-        uplink_set_health(fixture.uplink, FRAME_STATE_DRAINING, 99);
+        uplink_set_health(fixture.uplink, 258, FRAME_STATE_DRAINING, 99);
         struct frame pong;
         ping(&fixture, &fixture.lb);
         cr_assert(await_frame(&fixture, &fixture.lb, &pong));

@@ -100,7 +100,7 @@ Test(whoami, the_longest_fits_a_message)
     identify(octets, sizeof octets);
     session.own_cid.length = CID_LENGTH_MAX;
     session.peer_cid.length = CID_LENGTH_MAX;
-    session.address_changes = UINT32_MAX;
+    session.address_changes = UINT16_MAX;
     for (size_t i = 0; i < 3; i++) {
         struct answer answer;
         ask_as(&session, formats[i], &answer);

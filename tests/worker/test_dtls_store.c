@@ -1,0 +1,248 @@
+/* Sessions that live in the store: what one worker began, another goes on with. Two endpoints share
+ * one store. DESIGN.md section 7, invariants 1, 3 and 5. */
+#include "worker/dtls.h"
+
+#include "shared/record.h"
+#include "tests/worker/endpoint.h"
+#include "tests/worker/peer.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static struct endpoint first, second;
+static struct peer peer;
+
+static void open_both(const struct peer_options *options)
+{
+    endpoint_open(&first, &(struct endpoint_options){.worker_id = 1});
+    endpoint_open(&second, &(struct endpoint_options){.worker_id = 2, .store = first.store});
+    peer_open(&peer, options);
+    cr_assert(peer_connect(&peer, &first));
+    cr_assert(peer_converses(&peer, &first));
+}
+
+static void close_both(void)
+{
+    peer_close(&peer);
+    endpoint_close(&second);
+    endpoint_close(&first);
+}
+
+static void pass(uint64_t ms)
+{
+    endpoint_run(&first, ms);
+    endpoint_run(&second, ms);
+}
+
+Test(dtls_store, a_session_with_cid_is_adopted_by_its_next_record)
+{
+    open_both(&(struct peer_options){.cid = true});
+    pass(MARK_INTERVAL_MS);
+    cr_expect(peer_converses(&peer, &second));
+    cr_expect_eq(second.adopted, 1);
+    cr_expect_eq(endpoint_count(&second, WORKER_SESSIONS_ADOPTED), 1);
+    cr_expect_eq(endpoint_count(&second, WORKER_RECORDS_HELD), 1);
+    cr_expect_eq(endpoint_count(&second, WORKER_HANDSHAKES_OK), 0);
+    cr_expect_eq(endpoint_dropped(&second), 0);
+    close_both();
+}
+
+Test(dtls_store, a_session_without_cid_is_found_by_its_address)
+{
+    open_both(&(struct peer_options){.cid = false});
+    pass(MARK_INTERVAL_MS);
+    cr_expect(peer_converses(&peer, &second));
+    cr_expect_eq(second.adopted, 1);
+    close_both();
+}
+
+Test(dtls_store, the_heir_knows_what_the_session_was)
+{
+    open_both(&(struct peer_options){.cid = true, .cid_length = 5});
+    const struct session *before = first.receiver;
+    cr_assert_not_null(before);
+    peer.address = endpoint_address(9, 999);
+    cr_assert(peer_converses(&peer, &first));
+    pass(MARK_INTERVAL_MS);
+    cr_assert(peer_converses(&peer, &second));
+    const struct session *after = second.receiver;
+    cr_assert_not_null(after);
+    size_t length_before, length_after;
+    const uint8_t *identity_before = session_identity(before, &length_before);
+    const uint8_t *identity_after = session_identity(after, &length_after);
+    cr_expect_eq(length_before, length_after);
+    cr_expect_eq(memcmp(identity_before, identity_after, length_before), 0);
+    cr_expect_eq(after->suite, before->suite);
+    cr_expect(cid_equal(&after->peer_cid, &before->peer_cid));
+    cr_expect(cid_equal(&after->own_cid, &before->own_cid));
+    cr_expect_eq(after->address_changes, 1);
+    cr_expect(address_equal(&after->previous_address, &before->previous_address));
+    close_both();
+}
+
+/* Both seal for a while, each from its own block: no number comes twice. */
+Test(dtls_store, two_owners_never_seal_with_the_same_number)
+{
+    struct datagrams log = {0};
+    static bool used[4 * SEQUENCE_LEASE];
+    open_both(&(struct peer_options){.cid = true});
+    struct session *old = first.receiver;
+    pass(MARK_INTERVAL_MS);
+    cr_assert(peer_converses(&peer, &second));
+    first.log = &log;
+    second.log = &log;
+    for (int i = 0; i < 200; i++) {
+        dtls_send(first.dtls, old, (const uint8_t *)"zombie", 6);
+        dtls_send(second.dtls, second.receiver, (const uint8_t *)"heir", 4);
+    }
+    size_t records = 0;
+    for (size_t i = 0; i < log.count; i++, records++) {
+        const struct datagram *datagram = &log.items[i];
+        struct cursor cursor = cursor_over(datagram->bytes, datagram->length);
+        struct record record;
+        cr_assert_eq(record_next(&cursor, RECORD_CID_SELF_DESCRIBED, &record), STATUS_OK);
+        cr_assert_lt(record.sequence, 4 * SEQUENCE_LEASE);
+        cr_assert_not(used[record.sequence], "number %llu", (unsigned long long)record.sequence);
+        used[record.sequence] = true;
+    }
+    cr_expect_eq(records, 400);
+    first.log = second.log = NULL;
+    datagrams_clear(&log);
+    close_both();
+}
+
+Test(dtls_store, who_lost_a_session_learns_it_by_its_next_write)
+{
+    open_both(&(struct peer_options){.cid = true});
+    pass(MARK_INTERVAL_MS);
+    cr_assert(peer_converses(&peer, &second));
+    cr_expect_eq(endpoint_sessions(&first), 1, "it has not written yet");
+    /* A record that went astray makes its mark dirty, or it leases: here, a record. */
+    uint8_t record[128];
+    size_t length =
+        peer_seal(&peer, RECORD_TYPE_APPLICATION_DATA, "astray", 6, record, sizeof(record));
+    endpoint_receive(&first, &peer.address, record, length);
+    endpoint_run(&first, MARK_INTERVAL_MS);
+    cr_expect_eq(endpoint_sessions(&first), 0);
+    cr_expect_eq(endpoint_count(&first, WORKER_SESSIONS_LOST), 1);
+    cr_expect_eq(endpoint_stored(&first), 1, "and the session lives on");
+    cr_expect(peer_converses(&peer, &second));
+    close_both();
+}
+
+Test(dtls_store, the_replay_window_goes_with_the_session)
+{
+    open_both(&(struct peer_options){.cid = true});
+    uint8_t record[128], copy[128];
+    size_t length =
+        peer_seal(&peer, RECORD_TYPE_APPLICATION_DATA, "once", 4, record, sizeof(record));
+    memcpy(copy, record, length);
+    endpoint_receive(&first, &peer.address, record, length);
+    pass(MARK_INTERVAL_MS);
+    size_t heard = second.received.count;
+    endpoint_receive(&second, &peer.address, copy, length);
+    endpoint_run(&second, 0);
+    cr_expect_eq(second.received.count, heard, "not a second time");
+    cr_expect_eq(endpoint_count(&second, WORKER_DROPPED_REPLAYED), 1);
+    close_both();
+}
+
+Test(dtls_store, marks_are_saved_together_and_only_when_something_moved)
+{
+    open_both(&(struct peer_options){.cid = true});
+    pass(MARK_INTERVAL_MS);
+    size_t marks = endpoint_marks(&first);
+    for (int i = 0; i < 100; i++)
+        cr_assert(peer_converses(&peer, &first));
+    pass(MARK_INTERVAL_MS);
+    cr_expect_leq(endpoint_marks(&first), marks + 1, "one mark for a hundred records");
+    marks = endpoint_marks(&first);
+    pass(10 * MARK_INTERVAL_MS);
+    cr_expect_eq(endpoint_marks(&first), marks);
+    close_both();
+}
+
+Test(dtls_store, a_mark_that_could_not_be_saved_is_saved_later)
+{
+    open_both(&(struct peer_options){.cid = true});
+    pass(MARK_INTERVAL_MS);
+    endpoint_break_store(&first, &(struct endpoint_breakage){.marks = true});
+    cr_assert(peer_converses(&peer, &first));
+    pass(MARK_INTERVAL_MS);
+    pass(MARK_INTERVAL_MS);
+    size_t marks = endpoint_marks(&first);
+    cr_expect_not(dtls_is_saved(first.dtls));
+    endpoint_break_store(&first, &(struct endpoint_breakage){0});
+    pass(MARK_INTERVAL_MS);
+    cr_expect_eq(endpoint_marks(&first), marks + 1);
+    cr_expect(dtls_is_saved(first.dtls));
+    close_both();
+}
+
+Test(dtls_store, records_wait_for_a_claim_within_bounds)
+{
+    open_both(&(struct peer_options){.cid = true});
+    pass(MARK_INTERVAL_MS);
+    endpoint_break_store(&second, &(struct endpoint_breakage){.silent = true});
+    for (int i = 0; i < ADOPTION_HELD_MAX + 3; i++) {
+        uint8_t record[128];
+        size_t length =
+            peer_seal(&peer, RECORD_TYPE_APPLICATION_DATA, "wait", 4, record, sizeof(record));
+        endpoint_receive(&second, &peer.address, record, length);
+        endpoint_run(&second, 0);
+    }
+    cr_expect_eq(second.received.count, 0);
+    cr_expect_eq(endpoint_count(&second, WORKER_DROPPED_CLAIMS_FULL), 3);
+    endpoint_break_store(&second, &(struct endpoint_breakage){0});
+    endpoint_run(&second, 0);
+    cr_expect_eq(second.received.count, ADOPTION_HELD_MAX);
+    cr_expect_eq(second.adopted, 1, "claimed once");
+    close_both();
+}
+
+Test(dtls_store, without_the_store_a_record_of_an_unknown_session_is_dropped)
+{
+    open_both(&(struct peer_options){.cid = true});
+    pass(MARK_INTERVAL_MS);
+    endpoint_break_store(&second, &(struct endpoint_breakage){.claims = true});
+    cr_expect_not(peer_converses(&peer, &second));
+    cr_expect_eq(endpoint_count(&second, WORKER_DROPPED_STORE), 1);
+    endpoint_break_store(&second, &(struct endpoint_breakage){0});
+    cr_expect(peer_converses(&peer, &second), "goes on by itself");
+    close_both();
+}
+
+Test(dtls_store, a_cid_that_nobody_can_have_made_asks_nothing)
+{
+    open_both(&(struct peer_options){.cid = true});
+    struct cid_source *cids = &second.dtls->cids; /* as if the store had begun at 0 */
+    cids->next = cids->spare_first = cids->spare_left = 0;
+    cids->left = NONCE_LEASE;
+    uint8_t record[64] = {25, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0x27, 1, 2, 3, 4, 5, 6, 7, 0, 32};
+    record[11] = (uint8_t)(1 << 5 | (CID_LENGTH_DEFAULT - 1));
+    size_t asked = 0;
+    for (uint8_t i = 0; i < 100; i++) {
+        record[14] = i;
+        endpoint_receive(&second, &peer.address, record, 21 + 32);
+        asked = endpoint_count(&second, WORKER_RECORDS_HELD);
+    }
+    /* Nonces of 5 octets, of which a few million have been leased: 1 in 10^5 passes. */
+    cr_expect_leq(asked, 2);
+    cr_expect_geq(endpoint_count(&second, WORKER_DROPPED_NO_SESSION), 98);
+    close_both();
+}
+
+Test(dtls_store, a_session_that_was_closed_is_nowhere)
+{
+    open_both(&(struct peer_options){.cid = true});
+    static const uint8_t close_notify[] = {1, 0};
+    uint8_t record[128];
+    size_t length = peer_seal(&peer, RECORD_TYPE_ALERT, close_notify, sizeof(close_notify), record,
+                              sizeof(record));
+    endpoint_receive(&first, &peer.address, record, length);
+    pass(0);
+    cr_expect_eq(endpoint_stored(&first), 0);
+    cr_expect_not(peer_converses(&peer, &second));
+    cr_expect_eq(endpoint_count(&second, WORKER_DROPPED_NO_SESSION), 1);
+    close_both();
+}

@@ -1,0 +1,54 @@
+/* Sessions that this worker does not hold but the store may: their datagrams are held, bounded,
+ * while the session is claimed in one atomic step; then they are received as if they had just come.
+ * A session is claimed by its CID; one whose peer sends none is found by its address first. */
+#ifndef HOLDFAST_WORKER_ADOPTION_H
+#define HOLDFAST_WORKER_ADOPTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/cid.h"
+#include "shared/hash.h"
+#include "shared/metrics.h"
+#include "shared/pool.h"
+#include "shared/store.h"
+#include "shared/table.h"
+#include "worker/path.h"
+
+/* The store has given the session to this worker: makes it. Anything but STATUS_OK: it cannot be
+ * served; what was held is dropped. */
+typedef enum status adoption_adopt_fn(void *owner, const struct cid *cid,
+                                      const struct store_answer *claimed);
+/* A datagram that was held, to be received again. */
+typedef void adoption_receive_fn(void *owner, const struct path *path, uint8_t *datagram,
+                                 size_t length);
+
+struct adoptions_options {
+    struct store *store;
+    struct hash_key hash_key;
+    uint16_t worker_id;
+    size_t adoptions_max;
+    struct metrics *metrics;
+    adoption_adopt_fn *adopt;
+    adoption_receive_fn *receive;
+    void *owner;
+};
+
+struct adoptions {
+    struct adoptions_options options;
+    struct pool pool;
+    struct table by_name;
+};
+
+MUST_USE enum status adoptions_init(struct adoptions *adoptions,
+                                    const struct adoptions_options *options);
+void adoptions_free(struct adoptions *adoptions);
+
+/* Holds a copy and asks the store unless it has been asked already. What does not fit is dropped,
+ * counted. */
+void adoption_hold_by_cid(struct adoptions *adoptions, const struct cid *cid,
+                          const struct path *path, const uint8_t *datagram, size_t length);
+void adoption_hold_by_address(struct adoptions *adoptions, const struct path *path,
+                              const uint8_t *datagram, size_t length);
+
+#endif

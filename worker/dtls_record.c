@@ -1,0 +1,167 @@
+#include "worker/dtls_endpoint.h"
+
+/* --- the peer's address --- */
+
+/* The address is this session's unless a peer without CID lives there, which can be found by its
+ * address only. One that has a CID gives way: RFC 9146 section 6. */
+void dtls_claim_address(struct dtls *dtls, struct session *session)
+{
+    struct session *other = session_by_address(&dtls->sessions, &session->path.address);
+    if (other && !other->uses_cid)
+        return;
+    if (other)
+        session_leave_address(&dtls->sessions, other);
+    (void)!session_claim_address(&dtls->sessions, session);
+}
+
+/* RFC 9146 section 6: "the peer address is only replaced [...] if the received datagram has been
+ * verified and is newer in terms of both epoch and sequence number than the newest received". */
+static void follow_peer(struct dtls *dtls, struct session *session, const struct path *path)
+{
+    if (address_equal(&session->path.address, &path->address)) {
+        session->path = *path; /* perhaps through another lb */
+        return;
+    }
+    if (!session->uses_cid)
+        return; /* cannot be: it was found by its address */
+    session_leave_address(&dtls->sessions, session);
+    session->previous_address = session->path.address;
+    session->path = *path;
+    if (session->address_changes < UINT16_MAX)
+        session->address_changes++;
+    session->path_proven = false;
+    session->ping_sent = false;
+    session->path_credit = 0;
+    dtls_claim_address(dtls, session);
+    dtls_count(dtls, WORKER_ADDRESS_CHANGES);
+}
+
+static void credit_path(struct session *session, const struct path *path, size_t octets)
+{
+    if (session->path_proven || !address_equal(&session->path.address, &path->address))
+        return;
+    uint64_t credit = session->path_credit + AMPLIFICATION_FACTOR * (uint64_t)octets;
+    session->path_credit = credit > UINT16_MAX ? UINT16_MAX : (uint16_t)credit;
+}
+
+/* --- receiving: records of sessions --- */
+
+static void receive_alert(struct dtls *dtls, struct session *session, const uint8_t *content,
+                          size_t length)
+{
+    switch (alert_read(content, length)) {
+    case ALERT_CLOSES:
+        /* RFC 5246 section 7.2.1: "The other party MUST respond with a close_notify alert". */
+        dtls_send_alert(dtls, session, ALERT_WARNING, ALERT_CLOSE_NOTIFY);
+        dtls_end_session(dtls, session);
+        break;
+    case ALERT_ENDS:
+        dtls_end_session(dtls, session);
+        break;
+    case ALERT_IGNORED:
+        break;
+    case ALERT_NONSENSE:
+        dtls_count(dtls, WORKER_DROPPED_MALFORMED);
+        break;
+    }
+}
+
+/* Authentic handshake content: the repeated Finished of a client that lost our last flight, or an
+ * attempt to renegotiate. */
+static void receive_handshake(struct dtls *dtls, struct session *session, const uint8_t *content,
+                              size_t length)
+{
+    struct handshake *retained =
+        handshake_by_cid(&dtls->handshakes, session->own_cid.bytes, session->own_cid.length);
+    if (retained && hello_is_finished(content, length)) {
+        handshake_finished_again(&dtls->handshakes, retained, dtls->now_ms);
+        return;
+    }
+    dtls_count(dtls, WORKER_DROPPED_RENEGOTIATION);
+    dtls_send_alert(dtls, session, ALERT_WARNING, ALERT_NO_RENEGOTIATION);
+}
+
+static void receive_content(struct dtls *dtls, struct session *session, uint8_t type,
+                            const uint8_t *content, size_t length)
+{
+    switch (type) {
+    case RECORD_TYPE_APPLICATION_DATA:
+        if (!session->heard) {
+            session->heard = true;
+            handshake_release(&dtls->handshakes,
+                              handshake_by_cid(&dtls->handshakes, session->own_cid.bytes,
+                                               session->own_cid.length));
+        }
+        dtls->options.receive(dtls->options.owner, session, dtls->now_ms, content, length);
+        break;
+    case RECORD_TYPE_ALERT:
+        receive_alert(dtls, session, content, length);
+        break;
+    case RECORD_TYPE_HANDSHAKE:
+        receive_handshake(dtls, session, content, length);
+        break;
+    default:
+        dtls_count(dtls, WORKER_DROPPED_CONTENT_TYPE);
+        break;
+    }
+}
+
+static bool is_fresh(struct dtls *dtls, enum replay_outcome outcome)
+{
+    switch (outcome) {
+    case REPLAY_NEWEST:
+    case REPLAY_FRESH:
+        return true;
+    case REPLAY_SEEN:
+        dtls_count(dtls, WORKER_DROPPED_REPLAYED);
+        return false;
+    case REPLAY_ANCIENT:
+        dtls_count(dtls, WORKER_DROPPED_ANCIENT);
+        return false;
+    }
+    return false;
+}
+
+void dtls_receive_record(struct dtls *dtls, struct session *session, const struct path *path,
+                         const struct record *record)
+{
+    size_t record_length = record->header_length + record->payload_length;
+    if (record->version != RECORD_VERSION_DTLS12) {
+        dtls_count(dtls, WORKER_DROPPED_VERSION);
+        return;
+    }
+    if (record->epoch != SESSION_EPOCH) {
+        dtls_count(dtls, WORKER_DROPPED_EPOCH);
+        return;
+    }
+    enum replay_outcome freshness = replay_check(&session->replay, record->sequence);
+    if (!is_fresh(dtls, freshness))
+        return;
+
+    uint8_t *content;
+    size_t length;
+    uint8_t type;
+    enum status status = protect_open(&dtls->protector, session_suite(session), &session->read,
+                                      record, &content, &length, &type);
+    if (status == STATUS_MALFORMED || status == STATUS_BAD_TAG) {
+        dtls_count(dtls,
+                   status == STATUS_MALFORMED ? WORKER_DROPPED_MALFORMED : WORKER_DROPPED_BAD_TAG);
+        return;
+    }
+    replay_accept(&session->replay, record->sequence);
+    mark_note(&dtls->marks, session, dtls->now_ms);
+    session_touch(&dtls->sessions, session, (uint32_t)(dtls->now_ms / 1000));
+    if (freshness == REPLAY_NEWEST)
+        follow_peer(dtls, session, path);
+    credit_path(session, path, record_length);
+    if (status != STATUS_OK) {
+        /* RFC 9146 section 4 and RFC 8446 section 5.4: no non-zero octet in the plaintext: "MUST
+         * terminate the connection with an "unexpected_message" alert". */
+        dtls_count(dtls, WORKER_DROPPED_CONTENT_TYPE);
+        dtls_send_alert(dtls, session, ALERT_FATAL, ALERT_UNEXPECTED_MESSAGE);
+        dtls_end_session(dtls, session);
+        return;
+    }
+    dtls_count(dtls, WORKER_RECORDS_RECEIVED);
+    receive_content(dtls, session, type, content, length);
+}

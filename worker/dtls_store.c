@@ -1,0 +1,259 @@
+#include "worker/dtls_endpoint.h"
+
+#include <string.h>
+
+/* --- going --- */
+
+static void count_sessions(struct dtls *dtls)
+{
+    metrics_set(dtls->options.metrics, 0, WORKER_SESSIONS, dtls->sessions.by_cid.count);
+}
+
+void dtls_drop_session(struct dtls *dtls, struct session *session)
+{
+    struct handshake *handshake =
+        handshake_by_cid(&dtls->handshakes, session->own_cid.bytes, session->own_cid.length);
+    handshake_release(&dtls->handshakes, handshake);
+    mark_forget(&dtls->marks, session);
+    dtls->options.ended(dtls->options.owner, session);
+    session_remove(&dtls->sessions, session);
+    count_sessions(dtls);
+}
+
+/* If the store does not take it now, the session's TTL ends it there. */
+void dtls_end_session(struct dtls *dtls, struct session *session)
+{
+    const struct store_waiter waiter = {.subject = session->own_cid};
+    (void)!store_remove_session(dtls->options.store, session->fence, &waiter);
+    dtls_drop_session(dtls, session);
+}
+
+void dtls_lose_session(struct dtls *dtls, const struct cid *cid)
+{
+    struct session *session = session_by_cid(&dtls->sessions, cid->bytes, cid->length);
+    if (!session)
+        return;
+    dtls_count(dtls, WORKER_SESSIONS_LOST);
+    dtls_drop_session(dtls, session);
+}
+
+/* --- coming from a handshake --- */
+
+static void take_result(struct session *session, const struct handshake *handshake)
+{
+    const struct tls_result *result = &handshake->result;
+    session->own_cid = handshake->own_cid;
+    session->suite = result->suite;
+    session->read = result->read;
+    session->write = result->write;
+    session->uses_cid = result->uses_cid;
+    session->peer_cid = result->peer_cid;
+    session->nonce_prefix = result->nonce_prefix;
+    session->replay = handshake->replay;
+    session->path = handshake->path;
+    session->path_proven = true; /* it returned the cookie */
+}
+
+static void take_lease(struct session *session, const struct store_answer *answer)
+{
+    session->fence = (uint32_t)answer->fence;
+    session->send_next = answer->first;
+    session->lease_left = (uint32_t)answer->count;
+    session->lease = SESSION_LEASE_HELD;
+}
+
+enum status dtls_describe(void *owner, const struct handshake *handshake,
+                          struct store_session *described)
+{
+    struct dtls *dtls = owner;
+    struct session session = {0};
+    struct writer sealed = writer_over(dtls->sealed, sizeof(dtls->sealed));
+    struct writer mark = writer_over(dtls->mark, sizeof(dtls->mark));
+    take_result(&session, handshake);
+    session_record_write_mark(&session, &mark);
+    enum status status =
+        session_record_seal(dtls->options.vault, &session, handshake->identity.bytes + 2,
+                            handshake->identity.have - 2u, &sealed);
+    *described = (struct store_session){
+        .sealed = {dtls->sealed, writer_length(&sealed)},
+        .mark = {dtls->mark, writer_length(&mark)},
+        .address = session.uses_cid ? NULL : &handshake->path.address,
+    };
+    keys_wipe(&session, sizeof(session));
+    return status;
+}
+
+/* The device that was at this address before, as far as that can be told: a peer without CID,
+ * which has no other name, or the same identity, which has started anew. */
+static void replace_predecessor(struct dtls *dtls, const struct handshake *handshake)
+{
+    struct session *old = session_by_address(&dtls->sessions, &handshake->path.address);
+    if (!old)
+        return;
+    size_t length;
+    const uint8_t *identity = session_identity(old, &length);
+    bool same = length == handshake->identity.have - 2u &&
+                memcmp(identity, handshake->identity.bytes + 2, length) == 0;
+    if (same || !old->uses_cid)
+        dtls_end_session(dtls, old);
+}
+
+enum status dtls_establish(void *owner, struct handshake *handshake,
+                           const struct store_answer *created, uint64_t now_ms)
+{
+    struct dtls *dtls = owner;
+    struct session *session;
+    uint16_t message_id;
+    replace_predecessor(dtls, handshake);
+    enum status status = keys_random(&message_id, sizeof(message_id)); /* RFC 7252 section 4.4 */
+    if (status == STATUS_OK)
+        status = session_add(&dtls->sessions, &handshake->own_cid, handshake->identity.bytes + 2,
+                             handshake->identity.have - 2u, (uint32_t)(now_ms / 1000), &session);
+    if (status != STATUS_OK)
+        return status;
+    take_result(session, handshake);
+    take_lease(session, created);
+    session->next_message_id = message_id;
+    dtls_claim_address(dtls, session);
+    if (!session->by_address && !session->uses_cid) {
+        session_remove(&dtls->sessions, session); /* nobody could ever find it */
+        return STATUS_EXISTS;
+    }
+    count_sessions(dtls);
+    return STATUS_OK;
+}
+
+/* --- coming from the store --- */
+
+static enum status refuse_record(struct dtls *dtls, enum session_record_outcome outcome)
+{
+    static const enum worker_metric reasons[SESSION_RECORD_OUTCOMES] = {
+        [SESSION_RECORD_TRUNCATED] = WORKER_STORED_TRUNCATED,
+        [SESSION_RECORD_UNKNOWN_FORMAT] = WORKER_STORED_FORMAT,
+        [SESSION_RECORD_UNKNOWN_KEY] = WORKER_STORED_KEY,
+        [SESSION_RECORD_BAD_TAG] = WORKER_STORED_BAD_TAG,
+        [SESSION_RECORD_NONSENSE] = WORKER_STORED_NONSENSE,
+    };
+    dtls_count(dtls, reasons[outcome]);
+    return STATUS_UNSUPPORTED;
+}
+
+/* What session_add has made keeps its links, id and identity. */
+static void take_record(struct session *session, const struct session *stored)
+{
+    session->suite = stored->suite;
+    session->read = stored->read;
+    session->write = stored->write;
+    session->uses_cid = stored->uses_cid;
+    session->peer_cid = stored->peer_cid;
+    session->nonce_prefix = stored->nonce_prefix;
+    session->replay = stored->replay;
+    session->path = stored->path;
+    session->path_proven = stored->path_proven;
+    session->previous_address = stored->previous_address;
+    session->address_changes = stored->address_changes;
+    session->next_message_id = stored->next_message_id;
+    session->heard = true; /* its handshake is another worker's, if anybody's */
+}
+
+enum status dtls_adopt(void *owner, const struct cid *cid, const struct store_answer *claimed)
+{
+    struct dtls *dtls = owner;
+    struct session_record record;
+    struct session *session = session_by_cid(&dtls->sessions, cid->bytes, cid->length);
+    if (session) {
+        take_lease(session, claimed); /* ours already, and ours again: the fence has risen */
+        return STATUS_OK;
+    }
+    uint8_t plain[STORE_SEALED_MAX];
+    enum status status = STATUS_OK;
+    enum session_record_outcome outcome = session_record_read(
+        dtls->options.vault, cid, claimed->value, claimed->mark, plain, &record);
+    if (outcome != SESSION_RECORD_READ)
+        status = refuse_record(dtls, outcome);
+    if (status == STATUS_OK)
+        status = session_add(&dtls->sessions, cid, record.identity, record.identity_length,
+                             (uint32_t)(dtls->now_ms / 1000), &session);
+    if (status == STATUS_OK) {
+        take_record(session, &record.session);
+        take_lease(session, claimed);
+        session->path.lb = PATH_LB_UNKNOWN;
+        dtls_claim_address(dtls, session);
+        dtls_count(dtls, WORKER_SESSIONS_ADOPTED);
+        count_sessions(dtls);
+        dtls->options.adopted(dtls->options.owner, session, claimed->exchanges,
+                              claimed->exchange_count);
+    }
+    keys_wipe(plain, sizeof(plain));
+    keys_wipe(&record, sizeof(record));
+    return status;
+}
+
+/* --- marks --- */
+
+static void mark_saved(void *owner, const struct store_answer *answer)
+{
+    struct dtls *dtls = owner;
+    struct session *session =
+        session_by_cid(&dtls->sessions, answer->subject.bytes, answer->subject.length);
+    switch (answer->outcome) {
+    case STORE_OK:
+    case STORE_EXISTS:
+        break;
+    case STORE_STALE:
+    case STORE_NOT_FOUND:
+        dtls_lose_session(dtls, &answer->subject);
+        break;
+    case STORE_UNAVAILABLE:
+        if (session)
+            mark_note(&dtls->marks, session, dtls->now_ms);
+        break;
+    }
+}
+
+static void save_marks(struct dtls *dtls, bool all)
+{
+    marks_save(&dtls->marks, dtls->options.store, dtls->now_ms, all, mark_saved, dtls);
+}
+
+void dtls_save(struct dtls *dtls)
+{
+    save_marks(dtls, true);
+}
+
+bool dtls_is_saved(const struct dtls *dtls)
+{
+    return dtls->marks.count == 0;
+}
+
+/* --- memory holds hot sessions only --- */
+
+/* The oldest session is the first to have been silent for too long. */
+static uint64_t oldest_idle_ms(const struct dtls *dtls)
+{
+    const struct session *oldest = dtls->sessions.oldest;
+    if (!oldest)
+        return UINT64_MAX;
+    return ((uint64_t)oldest->last_used_s + dtls->options.session_idle_s + 1) * 1000;
+}
+
+void dtls_run_store(struct dtls *dtls)
+{
+    save_marks(dtls, false);
+    while (oldest_idle_ms(dtls) <= dtls->now_ms) {
+        struct session *oldest = dtls->sessions.oldest;
+        if (oldest->dirty) {
+            /* With its last mark unsaved it would come back with an old window. */
+            session_touch(&dtls->sessions, oldest, (uint32_t)(dtls->now_ms / 1000));
+            continue;
+        }
+        dtls_count(dtls, WORKER_SESSIONS_EVICTED);
+        dtls_drop_session(dtls, oldest);
+    }
+}
+
+uint64_t dtls_store_next_ms(const struct dtls *dtls)
+{
+    uint64_t idle_ms = oldest_idle_ms(dtls);
+    return idle_ms < dtls->marks.due_ms ? idle_ms : dtls->marks.due_ms;
+}
