@@ -73,9 +73,10 @@ void ask_handler(const struct ask *ask, struct resource_call *call, resource_han
     cr_assert_eq(request_judge(&request, &message, &culprit), REQUEST_OK);
     memset(answer, 0, sizeof *answer);
     answer->reply.payload = writer_over(answer->payload, COAP_MESSAGE_SIZE_MAX);
+    answer->reply.event = writer_over(answer->event, sizeof answer->event);
     call->request = &request;
     handler(call, &answer->reply);
     call->request = NULL;
-    answer->fits = writer_ok(&answer->reply.payload);
+    answer->fits = writer_ok(&answer->reply.payload) && writer_ok(&answer->reply.event);
     answer->payload_length = writer_length(&answer->reply.payload);
 }

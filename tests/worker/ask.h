@@ -32,6 +32,7 @@ struct answer {
     struct resource_reply reply;
     char payload[COAP_MESSAGE_SIZE_MAX + 1]; /* NUL-terminated */
     size_t payload_length;
+    uint8_t event[STORE_EVENT_MAX];
     bool fits;
 };
 

@@ -227,3 +227,108 @@ Test(exchange, random_use_agrees_with_a_model)
     cr_expect_gt(exchanges.evicted, 100);
     exchanges_free(&exchanges);
 }
+
+static struct exchange_value change(uint16_t serial, uint16_t id)
+{
+    return (struct exchange_value){
+        .serial = serial, .message_id = id, .reply = {(const uint8_t *)"\x60\x44\0\0", 4}};
+}
+
+/* In whatever order they come back, and where numbers go round, the oldest goes first and the next
+ * slot is the one behind the newest. */
+Test(exchange, restored_ones_keep_their_order)
+{
+    static const uint16_t firsts[] = {0, 5, 1000, UINT16_MAX - 3, UINT16_MAX - 15, 40000};
+    for (size_t row = 0; row < sizeof firsts / sizeof *firsts; row++) {
+        const uint16_t first = firsts[row];
+        struct exchanges exchanges;
+        init(&exchanges, 64);
+        for (uint16_t i = 0; i < COAP_EXCHANGES_PER_PEER_MAX; i++) {
+            uint16_t at = (uint16_t)(i * 7 % COAP_EXCHANGES_PER_PEER_MAX);
+            struct exchange_value value = change((uint16_t)(first + at), at);
+            cr_assert_eq(exchange_restore(&exchanges, &alice, &value, 0, 100), STATUS_OK);
+        }
+        for (uint16_t i = 0; i < COAP_EXCHANGES_PER_PEER_MAX; i++) {
+            struct exchange *opened = exchange_open(&exchanges, &alice, (uint16_t)(100 + i), 1);
+            cr_assert_not_null(opened);
+            cr_expect_eq(opened->serial, (uint16_t)(first + COAP_EXCHANGES_PER_PEER_MAX + i));
+            cr_expect_eq(exchange_slot(opened), (first + i) % COAP_EXCHANGES_PER_PEER_MAX);
+            cr_assert(exchange_store(&exchanges, opened, (const uint8_t *)"r", 1));
+            exchange_hold(opened);
+            for (uint16_t id = 0; id < COAP_EXCHANGES_PER_PEER_MAX; id++)
+                cr_expect_eq(exchange_find(&exchanges, &alice, id, 1) != NULL, id > i);
+            exchange_settle(&exchanges, opened, true);
+        }
+        exchanges_free(&exchanges);
+    }
+}
+
+Test(exchange, restored_ones_expire_among_others)
+{
+    struct exchanges exchanges;
+    struct exchange_value value = change(3, 7);
+    init(&exchanges, 64);
+    remember(&exchanges, &bob, 1, 0, "b", 1);
+    cr_assert_eq(exchange_restore(&exchanges, &alice, &value, 10, 500), STATUS_OK);
+    cr_expect_not_null(exchange_find(&exchanges, &alice, 7, 499));
+    cr_expect_null(exchange_find(&exchanges, &alice, 7, 500));
+    remember(&exchanges, &alice, 7, 600, "new", 3);
+    expect_reply(&exchanges, &alice, 7, 700, (const uint8_t *)"new", 3);
+    exchange_expire(&exchanges, COAP_EXCHANGE_LIFETIME_MS);
+    cr_expect_eq(exchange_count(&exchanges), 1, "with the one before it");
+    expect_reply(&exchanges, &alice, 7, 700, (const uint8_t *)"new", 3);
+    exchanges_free(&exchanges);
+}
+
+Test(exchange, of_two_with_one_id_the_later_is_restored)
+{
+    struct exchange_value early = change(3, 7), late = change(4, 7);
+    late.reply.length = 0;
+    for (int order = 0; order < 2; order++) {
+        struct exchanges exchanges;
+        init(&exchanges, 64);
+        cr_assert_eq(exchange_restore(&exchanges, &alice, order ? &late : &early, 0, 9), STATUS_OK);
+        cr_assert_eq(exchange_restore(&exchanges, &alice, order ? &early : &late, 0, 9), STATUS_OK);
+        cr_expect_eq(exchange_count(&exchanges), 1);
+        cr_expect_eq(exchange_find(&exchanges, &alice, 7, 1)->serial, 4);
+        exchanges_free(&exchanges);
+    }
+}
+
+Test(exchange, restoring_pushes_out_nothing_of_the_peer)
+{
+    struct exchanges exchanges;
+    init(&exchanges, 64);
+    for (uint16_t i = 0; i < COAP_EXCHANGES_PER_PEER_MAX; i++) {
+        struct exchange_value value = change(i, i);
+        cr_assert_eq(exchange_restore(&exchanges, &alice, &value, 0, 9), STATUS_OK);
+    }
+    struct exchange_value more = change(99, 99);
+    cr_expect_eq(exchange_restore(&exchanges, &alice, &more, 0, 9), STATUS_FULL);
+    cr_expect_eq(exchanges.evicted, 0);
+    exchanges_free(&exchanges);
+}
+
+Test(exchange, what_is_pending_stays)
+{
+    enum { MAX = 20 };
+    uint8_t reply[COAP_MESSAGE_SIZE_MAX] = {0};
+    struct exchanges exchanges;
+    init(&exchanges, MAX);
+    struct exchange *pending = exchange_open(&exchanges, &alice, 1, 0);
+    cr_assert(exchange_store(&exchanges, pending, reply, sizeof reply));
+    exchange_hold(pending);
+    struct exchange *silent = exchange_open(&exchanges, &bob, 1, 0);
+    cr_assert(exchange_store(&exchanges, silent, reply, sizeof reply));
+    struct exchange_endpoint carol = {.session_id = 3};
+    struct exchange *more = exchange_open(&exchanges, &carol, 1, 0);
+    cr_expect_not(exchange_store(&exchanges, more, reply, sizeof reply), "no chunks left");
+    cr_expect_eq(more->state, EXCHANGE_SILENT);
+    expect_reply(&exchanges, &alice, 1, 0, reply, sizeof reply);
+    exchange_drop(&exchanges, more);
+    size_t chunks = exchanges.chunk_pool.in_use;
+    exchange_settle(&exchanges, pending, false);
+    cr_expect_lt(exchanges.chunk_pool.in_use, chunks, "its reply is let go of");
+    cr_expect_eq(pending->reply_length, 0);
+    exchanges_free(&exchanges);
+}

@@ -1,0 +1,125 @@
+#include "tests/worker/ask.h"
+#include "worker/response.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#define OCTETS(text) text, sizeof(text) - 1
+
+struct response {
+    uint8_t bytes[COAP_MESSAGE_SIZE_MAX];
+    size_t length;
+    uint8_t code;
+};
+
+/* What `reply` with this payload becomes. */
+static void respond(const struct ask *ask, uint64_t session_id, struct resource_reply reply,
+                    const char *payload, size_t payload_length, struct response *response)
+{
+    const struct coap_peer peer = {.session_id = session_id};
+    uint8_t request[DATAGRAM_SIZE_MAX];
+    uint8_t space[COAP_MESSAGE_SIZE_MAX];
+    struct message message;
+    struct writer writer = writer_over(response->bytes, sizeof response->bytes);
+    size_t length = ask_write(ask, request, sizeof request);
+    cr_assert_eq(message_parse(&message, request, length), MESSAGE_OK);
+    reply.payload = writer_over(space, sizeof space);
+    writer_bytes(&reply.payload, payload, payload_length);
+    response_write(&writer, &peer, &message, &reply);
+    cr_assert(writer_ok(&writer));
+    response->length = writer_length(&writer);
+    response->code = reply.code;
+}
+
+Test(response, octet_by_octet)
+{
+    static const struct {
+        const char *name;
+        struct ask ask;
+        struct resource_reply reply;
+        const char *payload;
+        const char *bytes;
+        size_t length;
+    } rows[] = {
+        {"confirmable",
+         {.id = 0x1234, .token = "tk"},
+         {.code = CODE_CHANGED},
+         "",
+         OCTETS("\x62\x44\x12\x34tk")},
+        {"non-confirmable",
+         {.type = MESSAGE_NON, .id = 0x1234},
+         {.code = CODE_CHANGED},
+         "hi",
+         OCTETS("\x50\x44\x12\x34\xffhi")},
+        {"with a format",
+         {.id = 1},
+         {.code = CODE_CONTENT, .has_format = true, .format = 60},
+         "hi",
+         OCTETS("\x60\x45\x00\x01\xc1\x3c\xffhi")},
+        {"unavailable says for how long",
+         {.id = 1},
+         {.code = CODE_UNAVAILABLE},
+         "",
+         OCTETS("\x60\xa3\x00\x01\xd1\x01\x05")},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct response response;
+        respond(&rows[i].ask, 1, rows[i].reply, rows[i].payload, strlen(rows[i].payload),
+                &response);
+        cr_expect_eq(response.length, rows[i].length, "%s", rows[i].name);
+        cr_expect_arr_eq(response.bytes, rows[i].bytes, rows[i].length, "%s", rows[i].name);
+    }
+}
+
+Test(response, what_does_not_fit_is_an_error)
+{
+    static const char payload[COAP_MESSAGE_SIZE_MAX];
+    const struct ask ask = {.id = 1};
+    const struct resource_reply reply = {.code = CODE_CONTENT};
+    struct resource_reply overflown = {.code = CODE_CHANGED, .event = {.failed = true}};
+    struct response response;
+    respond(&ask, 1, reply, payload, COAP_MESSAGE_SIZE_MAX - 5, &response);
+    cr_expect_eq(response.code, CODE_CONTENT);
+    respond(&ask, 1, reply, payload, COAP_MESSAGE_SIZE_MAX - 4, &response);
+    cr_expect_eq(response.code, CODE_INTERNAL_ERROR, "no room for the header");
+    respond(&ask, 1, reply, payload, COAP_MESSAGE_SIZE_MAX, &response);
+    cr_expect_eq(response.code, CODE_INTERNAL_ERROR);
+    respond(&ask, 1, overflown, "", 0, &response);
+    cr_expect_eq(response.code, CODE_INTERNAL_ERROR, "an event that is cut short");
+    cr_expect_eq(response.length, 4);
+}
+
+Test(response, amplifies_for_sessions_only)
+{
+    static const char payload[512];
+    const struct ask ask = {.id = 1};
+    const struct resource_reply reply = {.code = CODE_CONTENT};
+    struct response response;
+    respond(&ask, 1, reply, payload, sizeof payload, &response);
+    cr_expect_eq(response.code, CODE_CONTENT);
+    respond(&ask, 0, reply, payload, sizeof payload, &response);
+    cr_expect_eq(response.code, CODE_UNAUTHORIZED);
+}
+
+Test(response, takes_back_what_was_not_sent)
+{
+    static const struct {
+        const char *held;
+        size_t held_length;
+        const char *bytes;
+        size_t length;
+    } rows[] = {
+        {OCTETS("\x62\x44\x12\x34tk"), OCTETS("\x62\xa3\x12\x34tk\xd1\x01\x05")},
+        {OCTETS("\x50\x45\x00\x07\xc0\xffhi"), OCTETS("\x50\xa3\x00\x07\xd1\x01\x05")},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct message held;
+        uint8_t space[32];
+        struct writer writer = writer_over(space, sizeof space);
+        cr_assert_eq(message_parse(&held, (const uint8_t *)rows[i].held, rows[i].held_length),
+                     MESSAGE_OK);
+        response_write_unavailable(&writer, &held);
+        cr_expect_eq(writer_length(&writer), rows[i].length);
+        cr_expect_arr_eq(space, rows[i].bytes, rows[i].length);
+    }
+}
