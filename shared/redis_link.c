@@ -247,7 +247,7 @@ static void send_greeting(struct redis_link *link)
     else if (password[0])
         greet(link, (const char *[]){"AUTH", password}, 2);
     if (!is_sentinel && url->database > 0) {
-        char number[8];
+        char number[12];
         (void)snprintf(number, sizeof number, "%u", url->database);
         greet(link, (const char *[]){"SELECT", number}, 2);
     }
