@@ -15,6 +15,7 @@ struct scheme {
 
 static const struct scheme schemes[] = {
     {"memory:", "memory:", store_memory_open},
+    {"lmdb:", "lmdb:DIR", store_lmdb_open},
     {"redis", "redis://HOST", store_redis_open}, /* and its variants: redis_url.h */
 };
 #define SCHEMES_COUNT (sizeof schemes / sizeof schemes[0])
