@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include "shared/http.h"
+#include "shared/io.h"
 #include "tests/lb/fake_worker.h"
+#include "worker/member.h"
 
 #define ARGUMENTS_MAX 32
 #define WAIT_MAX_MS 20000
@@ -232,7 +234,183 @@ Test(main, serves_with_threads_and_ends_on_sigint)
     run_and_stop("--threads 4", SIGINT);
 }
 
-#define GOOD "--worker 1=127.0.0.1:7001 --cluster-key-file KEY --http 127.0.0.1:0 "
+/* --- workers that enter themselves into a store --- */
+
+struct entered {
+    struct fake_worker worker;
+    struct worker_member member;
+};
+
+static struct io *store_io;
+static struct store *store;
+static struct entered entered[2];
+
+static void on_joined(void *owner, uint16_t worker_id)
+{
+    struct entered *one = owner;
+    one->worker.id = worker_id; /* its PONGs say it from now on */
+    member_serve(&one->member);
+}
+
+static void on_lost(void *owner, uint16_t worker_id)
+{
+    (void)owner;
+    cr_assert_fail("worker %u lost its id", worker_id);
+}
+
+static void enter(struct entered *one)
+{
+    fake_worker_open(&one->worker, 0, false, &key);
+    one->worker.echo = true;
+    const struct member_options options = {
+        .store = store,
+        .entry = {.boot = one->worker.sealer.boot, .link = one->worker.address},
+        .joined = on_joined,
+        .lost = on_lost,
+        .owner = one,
+    };
+    cr_assert_eq(member_init(&one->member, &options), STATUS_OK);
+}
+
+/* What the workers' processes do. */
+static void serve_entered(void)
+{
+    for (size_t i = 0; i < 2; i++) {
+        if (entered[i].worker.fd >= 0)
+            serve(&entered[i].worker);
+        member_run(&entered[i].member, now_ms());
+    }
+    (void)store_run(store, now_ms());
+}
+
+static void serve_for(uint64_t ms)
+{
+    for (uint64_t until_ms = now_ms() + ms; now_ms() < until_ms;)
+        serve_entered();
+}
+
+/* The value of a series without labels, or with them. */
+static unsigned long long metric(const struct process *process, const char *series)
+{
+    static char body[65536], line[256];
+    unsigned long long value = 0;
+    cr_assert_eq(http_status(process, "/metrics", body, sizeof(body)), 200);
+    (void)snprintf(line, sizeof(line), "\n%s ", series);
+    const char *at = strstr(body, line);
+    cr_assert_not_null(at, "no %s in %s", series, body);
+    cr_assert_eq(sscanf(at + strlen(line), "%llu", &value), 1);
+    return value;
+}
+
+static void serve_until(const struct process *process, const char *series,
+                        unsigned long long at_least, unsigned long long at_most)
+{
+    unsigned long long value;
+    uint64_t until_ms = now_ms() + WAIT_MAX_MS;
+    do {
+        cr_assert_lt(now_ms(), until_ms, "%s", series);
+        serve_for(20);
+        value = metric(process, series);
+    } while (value < at_least || value > at_most);
+}
+
+/* One datagram of a fresh client, until it is answered. */
+static void ask_once(const struct process *process)
+{
+    struct sockaddr_storage at;
+    socklen_t length = address_to_sockaddr(&process->coap, AF_INET, &at);
+    int client = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    char back[64];
+    uint64_t until_ms = now_ms() + WAIT_MAX_MS, again_ms = 0;
+    cr_assert_eq(connect(client, (struct sockaddr *)&at, length), 0);
+    do {
+        cr_assert_lt(now_ms(), until_ms);
+        if (now_ms() >= again_ms) {
+            cr_assert_eq(send(client, "\x40\x01\x00\x01", 4, 0), 4);
+            again_ms = now_ms() + 200;
+        }
+        serve_entered();
+    } while (recv(client, back, sizeof(back), 0) != 4);
+    close(client);
+}
+
+static void open_store(const char *folder)
+{
+    char url[128], why[256];
+    (void)snprintf(url, sizeof(url), "lmdb:%s", folder);
+    cr_assert_eq(io_new(&store_io, IO_MMSG), STATUS_OK);
+    const struct store_options options = {
+        .url = url, .io = store_io, .session_ttl_s = SESSION_TTL_S, .member_ttl_ms = MEMBER_TTL_MS};
+    cr_assert_eq(store_open(&store, &options, why, sizeof(why)), STATUS_OK, "%s", why);
+}
+
+static void remove_folder(const char *folder)
+{
+    char command[128];
+    (void)snprintf(command, sizeof(command), "rm -r %s", folder);
+    cr_assert_eq(system(command), 0);
+}
+
+#define ALIVE "holdfast_lb_workers_alive"
+#define LISTS "holdfast_lb_lists_total{result=\"ok\"}"
+
+Test(main, learns_its_workers_from_a_store)
+{
+    static char body[65536], said[65536];
+    char folder[] = "/tmp/holdfast-lb-store-XXXXXX", options[256];
+    cr_assert_not_null(mkdtemp(folder));
+    (void)snprintf(options, sizeof(options),
+                   "--coaps [::]:0 --coap 127.0.0.1:0 --http 127.0.0.1:0 --link 127.0.0.1:0 "
+                   "--store lmdb:%s --threads 2 --cluster-key-file KEY",
+                   folder);
+    struct process process = spawn(options);
+    wait_ready(&process);
+    cr_assert_eq(http_status(&process, "/healthz", body, sizeof(body)), 200);
+    cr_assert_eq(http_status(&process, "/readyz", body, sizeof(body)), 503);
+    cr_assert_not_null(strstr(body, "no worker alive"));
+
+    open_store(folder);
+    enter(&entered[0]);
+    enter(&entered[1]);
+    serve_until(&process, ALIVE, 2, 2);
+    cr_assert_eq(http_status(&process, "/readyz", body, sizeof(body)), 200);
+    for (size_t i = 0; i < 16; i++)
+        ask_once(&process);
+
+    /* It drains, and says so in the store alone: with the second list from now on both threads
+     * know. */
+    member_drain(&entered[0].member);
+    serve_for(50);
+    serve_until(&process, LISTS, metric(&process, LISTS) + 2, UINT64_MAX);
+    entered[0].worker.kept_count = entered[1].worker.kept_count = 0;
+    for (size_t i = 0; i < 16; i++)
+        ask_once(&process);
+    cr_assert_eq(entered[0].worker.kept_count, 0);
+    cr_assert_geq(entered[1].worker.kept_count, 16);
+
+    /* It leaves, and another takes its id elsewhere. */
+    member_leave(&entered[0].member);
+    serve_for(50);
+    cr_assert(member_is_gone(&entered[0].member));
+    fake_worker_close(&entered[0].worker);
+    serve_until(&process, ALIVE, 1, 1);
+    enter(&entered[0]);
+    serve_until(&process, ALIVE, 2, 2);
+    cr_assert_eq(entered[0].worker.id, 1);
+
+    cr_assert_eq(kill(process.pid, SIGTERM), 0);
+    cr_assert_eq(wait_end(&process, STOP_MAX_MS, said, sizeof(said)), 0, "%s", said);
+    cr_assert_not_null(strstr(said, "worker is listed worker=2 "), "%s", said);
+    cr_assert_not_null(strstr(said, "worker is listed as not serving worker=1 "), "%s", said);
+    store_free(store);
+    io_free(store_io);
+    fake_worker_close(&entered[0].worker);
+    fake_worker_close(&entered[1].worker);
+    remove_folder(folder);
+}
+
+#define STORE "--cluster-key-file KEY --http 127.0.0.1:0 "
+#define GOOD "--worker 1=127.0.0.1:7001 " STORE
 
 Test(main, help_and_version)
 {
@@ -268,6 +446,8 @@ Test(main, unusable_options)
         GOOD "--coaps 127.0.0.1:0 --coap 127.0.0.1:0 --link %s",
         GOOD "--coaps bad%s",
         "--worker 1=%s",
+        STORE "--coaps 127.0.0.1:0 --coap 127.0.0.1:0 --store etcd://%s",
+        STORE "--coaps 127.0.0.1:0 --coap 127.0.0.1:0 --store lmdb:/dev/null/%s",
     };
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
 #pragma GCC diagnostic push
