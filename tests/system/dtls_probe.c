@@ -7,6 +7,7 @@
 #include "shared/cursor.h"
 #include "shared/option.h"
 #include "tests/system/support/device.h"
+#include "tests/system/support/device_option.h"
 #include "worker/message.h"
 
 #include <errno.h>
@@ -371,36 +372,6 @@ static json_t *run_line(struct probe *probe, char *line)
 
 static struct device_options options = {.suites = "PSK-AES128-CCM-8"};
 
-static enum status parse_psk(void *target, const char *value, char *why, size_t why_size)
-{
-    const char *identity;
-    size_t length;
-    (void)target;
-    if (option_parse_psk(value, strlen(value), &identity, &length, options.key, sizeof(options.key),
-                         &options.key_length) != STATUS_OK ||
-        length > IDENTITY_LENGTH_MAX) {
-        (void)snprintf(why, why_size, "want ID:HEX");
-        return STATUS_MALFORMED;
-    }
-    memcpy(options.identity, identity, length);
-    return STATUS_OK;
-}
-
-static enum status parse_cid(void *target, const char *value, char *why, size_t why_size)
-{
-    (void)target;
-    char *end = NULL;
-    if (strcmp(value, "none") == 0) {
-        options.cid_length = DEVICE_NO_CID;
-        return STATUS_OK;
-    }
-    options.cid_length = strtoul(value, &end, 10);
-    if (*value != '\0' && *end == '\0' && options.cid_length <= CID_LENGTH_MAX)
-        return STATUS_OK;
-    (void)snprintf(why, why_size, "want none or 0 to %d", CID_LENGTH_MAX);
-    return STATUS_MALFORMED;
-}
-
 static const struct option_row rows[] = {
     {.name = "server",
      .argument = "ADDR:PORT",
@@ -411,7 +382,8 @@ static const struct option_row rows[] = {
      .argument = "ID:HEX",
      .help = "who we are (required)",
      .kind = OPTION_CUSTOM,
-     .parse = parse_psk},
+     .target = &options,
+     .parse = device_option_psk},
     {.name = "bind",
      .argument = "ADDR:PORT",
      .help = "from where (any free port)",
@@ -421,7 +393,8 @@ static const struct option_row rows[] = {
      .argument = "N|none",
      .help = "octets of the Connection ID that we ask to be put on records for us (0)",
      .kind = OPTION_CUSTOM,
-     .parse = parse_cid},
+     .target = &options,
+     .parse = device_option_cid},
     {.name = "suites",
      .argument = "LIST",
      .help = "cipher suites by wolfSSL's names (PSK-AES128-CCM-8)",
