@@ -203,14 +203,13 @@ address_changes() {
 
 probe_exec=() # as node_exec
 
-# Starts a dtls_probe under a name, with which ask talks to it.
+# Starts a program that takes commands under a name, with which ask talks to it.
 declare -A probe_in probe_out probe_pid
-probe_start() { # name options...
+program_start() { # name command...
     local name=$1 in out
     shift
     mkfifo "$TMPDIR/$name.in" "$TMPDIR/$name.out"
-    "${probe_exec[@]}" "$bin/tests/dtls_probe" "$@" <"$TMPDIR/$name.in" >"$TMPDIR/$name.out" \
-        2>"$TMPDIR/$name.log" &
+    "${probe_exec[@]}" "$@" <"$TMPDIR/$name.in" >"$TMPDIR/$name.out" 2>"$TMPDIR/$name.log" &
     probe_pid[$name]=$!
     own_pids+=("$!")
     exec {in}>"$TMPDIR/$name.in" {out}<"$TMPDIR/$name.out"
@@ -219,12 +218,23 @@ probe_start() { # name options...
     probe_out[$name]=$out
 }
 
-# Gives the probe a command; its answer, a line of JSON, is in $answer.
+probe_start() { # name options...
+    local name=$1
+    shift
+    program_start "$name" "$bin/tests/dtls_probe" "$@"
+}
+
+# The next line that it says is in $answer.
+hear() { # name seconds
+    IFS= read -r -t "$2" answer <&"${probe_out[$1]}"
+}
+
+# Gives the program a command; its answer, a line of JSON, is in $answer.
 ask() { # name command...
     local name=$1
     shift
     printf '%s\n' "$*" >&"${probe_in[$name]}"
-    IFS= read -r -t 30 answer <&"${probe_out[$name]}" || fail "$name does not answer '$*'"
+    hear "$name" 30 || fail "$name does not answer '$*'"
 }
 
 field() { # name
