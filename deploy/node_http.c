@@ -21,18 +21,6 @@ static int ask(const struct child *child, const char *path, long until, struct t
     return http_get(&child->ready.http, path, left_ms, &status, body) == STATUS_OK ? status : 0;
 }
 
-/* `why`: the child's own words, of which the first line is passed on. */
-static void say_unready(const struct child *child, int status, const char *why,
-                        struct http_reply *reply)
-{
-    reply->status = 503;
-    if (status)
-        text_add(&reply->body, "%s is not ready: its /readyz says %d: %.*s\n", child->name, status,
-                 (int)strcspn(why, "\r\n"), why);
-    else
-        text_add(&reply->body, "%s is not ready: it gives no answer\n", child->name);
-}
-
 static void answer_ready(const struct node *node, struct http_reply *reply)
 {
     long until = now_ms() + UP_PROBE_MS;
@@ -46,11 +34,15 @@ static void answer_ready(const struct node *node, struct http_reply *reply)
         struct text body = {0};
         const struct child *child = &node->children[i];
         int status = ask(child, "/readyz", until, &body);
-        if (status != 200)
-            say_unready(child, status, body.bytes ? body.bytes : "", reply);
         free(body.bytes);
-        if (status != 200)
-            return;
+        if (status == 200)
+            continue;
+        reply->status = 503;
+        if (status)
+            text_add(&reply->body, "%s is not ready: its /readyz says %d\n", child->name, status);
+        else
+            text_add(&reply->body, "%s is not ready: it gives no answer\n", child->name);
+        return;
     }
     text_add(&reply->body, "ready\n");
 }

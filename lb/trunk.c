@@ -83,19 +83,14 @@ static const char *state_text(enum member_state state)
 }
 
 /* Each thread finds out by itself; one line for all of them is enough. */
-static void log_at(const struct trunk *trunk, enum log_level level, const char *message,
-                   const struct member *member)
+static void log_member(const struct trunk *trunk, const char *message, const struct member *member)
 {
     char text[ADDRESS_TEXT_MAX];
 
     if (trunk->thread == 0)
-        log_line(level, MODULE, message, "worker=%u address=%s state=%s", member->id,
+        log_line(member->state == MEMBER_DEAD ? LOG_WARN : LOG_INFO, MODULE, message,
+                 "worker=%u address=%s state=%s", member->id,
                  address_format(&member->address, text), state_text(member->state));
-}
-
-static void log_member(const struct trunk *trunk, const char *message, const struct member *member)
-{
-    log_at(trunk, member->state == MEMBER_DEAD ? LOG_WARN : LOG_INFO, message, member);
 }
 
 static void warn_wrong_id(struct trunk *trunk, const struct member *member, uint16_t claimed)
@@ -372,20 +367,20 @@ static void on_change(void *owner, enum member_change change, const struct membe
 
     switch (change) {
     case MEMBER_ADDED:
-        log_at(trunk, LOG_INFO, "worker is listed", member);
+        log_member(trunk, "worker is listed", member);
         break;
     case MEMBER_REMOVED:
-        log_at(trunk, LOG_INFO, "worker is not listed there any more", member);
+        log_member(trunk, "worker is not listed there any more", member);
         break;
     case MEMBER_HELD_BACK:
-        log_at(trunk, LOG_INFO, "worker is listed as not serving", member);
+        log_member(trunk, "worker is listed as not serving", member);
         break;
     case MEMBER_RELEASED:
-        log_at(trunk, LOG_INFO, "worker is listed as serving", member);
+        log_member(trunk, "worker is listed as serving", member);
         break;
     case MEMBER_REFUSED: /* with each list again */
         if (log_allow(&trunk->warnings, io_now_ms(trunk->io), WARNINGS_PER_SECOND, &suppressed))
-            log_at(trunk, LOG_WARN, "no room for another worker", member);
+            log_member(trunk, "no room for another worker", member);
         break;
     }
 }

@@ -53,6 +53,8 @@ static void beat_next(struct worker_member *member)
 static void lose(struct worker_member *member)
 {
     member->stage = MEMBER_LOST;
+    log_line(LOG_ERROR, MODULE, "another process holds this worker's id", "id=%u",
+             member->entry.worker_id);
     member->options.lost(member->options.owner, member->entry.worker_id);
 }
 
@@ -68,10 +70,10 @@ static void enter(struct worker_member *member, const struct store_answer *answe
     member->has_joined = true;
     member->is_held = false;
     beat_next(member);
+    log_line(LOG_INFO, MODULE, is_first ? "joined" : "joined again", "id=%u",
+             member->entry.worker_id);
     if (is_first)
         member->options.joined(member->options.owner, member->entry.worker_id);
-    else
-        log_line(LOG_INFO, MODULE, "joined again", "id=%u", member->entry.worker_id);
 }
 
 static void say_held(struct worker_member *member)
