@@ -9,12 +9,12 @@
 #define EXCHANGE_BYTES_MAX (STORE_EXCHANGE_MAX + STORE_EVENT_MAX)
 
 /* Each piece of an answer begins at a multiple of 8. */
-#define KEPT(size) (((size) + 7) / 8 * 8)
+#define KEPT(size) (((size_t)(size) + 7) / 8 * 8)
 #define CLAIM_SIZE_MAX                               \
     (KEPT(STORE_SEALED_MAX) + KEPT(STORE_MARK_MAX) + \
      COAP_EXCHANGES_PER_PEER_MAX * (sizeof(struct store_exchange) + KEPT(STORE_EXCHANGE_MAX)))
 #define LIST_SIZE_MAX KEPT(WORKERS_MAX * sizeof(struct store_member))
-#define ANSWER_SIZE_MAX (CLAIM_SIZE_MAX > LIST_SIZE_MAX ? CLAIM_SIZE_MAX : LIST_SIZE_MAX)
+#define ANSWER_SIZE_MAX ((size_t)(CLAIM_SIZE_MAX > LIST_SIZE_MAX ? CLAIM_SIZE_MAX : LIST_SIZE_MAX))
 _Static_assert(STORE_TURN_BYTES >= 16 * ANSWER_SIZE_MAX, "a turn holds several of any answer");
 
 struct store_batch_slot {

@@ -138,13 +138,19 @@ static size_t run(struct store *store, uint64_t now_ms)
         return 0;
 
     struct store_answer *answer = NULL;
+    const struct store_question *question = NULL;
     bool writes = store_batch_has_writes(batch);
+    if (writes && lmdb->unmeasured >= lmdb->measured_for)
+        lmdb_measure(lmdb);
+    size_t left = writes ? lmdb->turn_max : STORE_TURN_QUESTIONS_MAX;
     /* Without a clock nobody knows what has expired; upkeep tries again. */
     bool begun = lmdb->clock_is_set && lmdb_begin(lmdb, writes);
     lmdb->now_ms = now_ms + lmdb->clock_offset_ms;
-    for (const struct store_question *question; (question = store_batch_next(batch, &answer));)
+    for (; left > 0 && (question = store_batch_next(batch, &answer)); left--) {
+        lmdb->unmeasured += writes;
         if (begun && lmdb->failure == MDB_SUCCESS)
             carry_out(lmdb, question, answer);
+    }
     if (!lmdb->clock_is_set || !lmdb_end(lmdb, writes))
         store_batch_discard(batch);
     return store_batch_answer(batch);
@@ -280,6 +286,7 @@ enum status store_lmdb_open(struct store **store, const struct store_options *op
         goto failed;
     lmdb->session_ttl_ms = options->session_ttl_s * UINT64_C(1000);
     lmdb->member_ttl_ms = options->member_ttl_ms;
+    lmdb->turn_max = STORE_TURN_QUESTIONS_MAX; /* until it has been measured */
     status = open_at(lmdb, &location, reason, sizeof reason);
     if (status != STATUS_OK)
         goto failed;

@@ -49,28 +49,34 @@ struct store_lmdb {
     struct store_batch batch; /* first */
     struct lmdb_folder folder;
     size_t map_size;
-    bool waits; /* sync=always */
     uint64_t session_ttl_ms;
     uint64_t member_ttl_ms;
 
-    MDB_env *env; /* NULL: to be opened again */
-    MDB_dbi databases[LMDB_DATABASES_COUNT];
+    MDB_env *env;    /* NULL: to be opened again */
     MDB_txn *reader; /* reset between turns */
     MDB_txn *txn;    /* of this turn */
-    int failure;     /* what first went wrong in this turn, as LMDB or errno says it; sticks */
+    MDB_dbi databases[LMDB_DATABASES_COUNT];
+    int failure; /* what first went wrong in this turn, as LMDB or errno says it; sticks */
+
+    bool waits; /* sync=always */
+    bool clock_is_set;
+    bool is_crowded;   /* nothing that needs more room is taken */
+    bool sweeps_again; /* the last sweep left something behind */
 
     uint64_t clock_offset_ms; /* store's clock - CLOCK_MONOTONIC, modulo 2^64 */
-    bool clock_is_set;
-    uint64_t now_ms;    /* of this turn, store's clock */
-    uint64_t upkeep_ms; /* when it is due, CLOCK_MONOTONIC */
+    uint64_t now_ms;          /* of this turn, store's clock */
+    uint64_t upkeep_ms;       /* when it is due, CLOCK_MONOTONIC */
 
-    bool is_crowded;    /* nothing that needs more room is taken */
+    size_t unmeasured;   /* questions since room was measured, in turns that write */
+    size_t measured_for; /* so many of them need not be asked for room again */
+    size_t turn_max;     /* questions of a turn that writes */
+    uint64_t log_pages_max;
     uint64_t log_next;  /* number of the next event; 0: to be looked up in this turn */
     uint64_t log_added; /* in this turn */
     uint64_t log_dropped;
-    uint64_t log_pages_max;
     struct lmdb_position swept_sessions;
     struct lmdb_position swept_exchanges;
+    size_t forget_max;            /* of a sweep */
     char trouble[160];            /* "": none */
     struct store_members members; /* those of a question, while it is carried out */
 };
@@ -116,7 +122,7 @@ bool lmdb_begin(struct store_lmdb *lmdb, bool writes);
 bool lmdb_end(struct store_lmdb *lmdb, bool writes);
 /* Something has been written: there is no trouble, unless the map is crowded. */
 void lmdb_end_trouble(struct store_lmdb *lmdb);
-/* Finds out whether the map is crowded. */
+/* Finds out how much room there is, and what it is enough for. */
 void lmdb_measure(struct store_lmdb *lmdb);
 
 /* --- upkeep: store_lmdb_upkeep.c --- */

@@ -4,16 +4,23 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "shared/log.h"
 #include "shared/store_lmdb.h"
 
-/* A turn's transaction copies the pages it changes before it frees the old ones. So long as this
+/* A transaction copies the pages that it changes before the old ones come free. So long as this
  * share of the map is free, what needs no more room (leases, removals, expiry) still gets through.
  */
 #define RESERVE_SHARE 32
+#define RESERVE_PAGES_MIN 256 /* but no more than a quarter of a small map */
+/* Pages that a question may copy or fill: a leaf and its branches in three databases, the most of
+ * which it shares with the others of its turn. A turn is so short that they are there. */
+#define QUESTION_PAGES_MAX 8
+#define TURN_MIN 4
 /* The log may take this share; beyond it the oldest events go. */
 #define LOG_SHARE 2
+#define DISK_FULL_SIZE 1048576 /* octets free, or fewer */
 
 static const char *const names[LMDB_DATABASES_COUNT] = {
     [LMDB_META] = "meta",           [LMDB_IDENTITIES] = "identities",
@@ -35,13 +42,22 @@ static void set_trouble(struct store_lmdb *lmdb, const char *reason)
              reason);
 }
 
-static const char *reason_of(int result)
+/* LMDB says EIO where the kernel wrote only a part, as it does at the end of a disk. */
+static bool is_disk_full(const struct store_lmdb *lmdb)
+{
+    struct statvfs disk;
+    return statvfs(lmdb->folder.path, &disk) == 0 && disk.f_bavail * disk.f_frsize < DISK_FULL_SIZE;
+}
+
+static const char *reason_of(const struct store_lmdb *lmdb, int result)
 {
     switch (result) {
     case MDB_MAP_FULL:
         return "map full";
     case ENOSPC:
         return "disk full";
+    case EIO:
+        return is_disk_full(lmdb) ? "disk full" : mdb_strerror(result);
     case MDB_INCOMPATIBLE:
         return "written by another version of Holdfast";
     default:
@@ -52,7 +68,7 @@ static const char *reason_of(int result)
 void lmdb_end_trouble(struct store_lmdb *lmdb)
 {
     if (lmdb->is_crowded) {
-        set_trouble(lmdb, reason_of(MDB_MAP_FULL));
+        set_trouble(lmdb, reason_of(lmdb, MDB_MAP_FULL));
     } else if (lmdb->trouble[0] != '\0') {
         lmdb->trouble[0] = '\0';
         log_line(LOG_INFO, "store", "the store can be relied on again", "engine=lmdb");
@@ -126,7 +142,7 @@ enum status lmdb_environment_open(struct store_lmdb *lmdb, char *why, size_t why
     if (result == MDB_SUCCESS)
         return STATUS_OK;
     (void)snprintf(why, why_size, "cannot open %s/data.mdb: %s", lmdb->folder.path,
-                   reason_of(result));
+                   reason_of(lmdb, result));
     return STATUS_SYSTEM;
 }
 
@@ -192,7 +208,7 @@ bool lmdb_end(struct store_lmdb *lmdb, bool writes)
     lmdb->txn = NULL;
 
     if (lmdb->failure != MDB_SUCCESS) {
-        set_trouble(lmdb, reason_of(lmdb->failure));
+        set_trouble(lmdb, reason_of(lmdb, lmdb->failure));
         if (lmdb->failure == MDB_MAP_FULL)
             lmdb->is_crowded = true;
         if (is_fatal(lmdb->failure))
@@ -206,24 +222,34 @@ bool lmdb_end(struct store_lmdb *lmdb, bool writes)
 
 /* --- room --- */
 
-/* Pages that the free list names: each of its values begins with how many. */
-static uint64_t count_free_pages(struct store_lmdb *lmdb)
+struct room {
+    uint64_t free;   /* pages that nothing lies in */
+    uint64_t usable; /* of these, by the next transaction: the last one's snapshot is kept */
+};
+
+/* The free list names pages by the transaction that freed them: number -> how many, which. */
+static struct room count_free_pages(struct store_lmdb *lmdb, uint64_t last_transaction)
 {
-    uint64_t count = 0;
+    struct room room = {0};
     MDB_cursor *cursor = NULL;
     if (!lmdb_check(lmdb, mdb_cursor_open(lmdb->txn, 0, &cursor)))
-        return 0;
+        return room;
     struct octets key = {0};
     struct octets value;
     for (bool more = lmdb_move(lmdb, cursor, MDB_FIRST, &key, &value); more;
          more = lmdb_move(lmdb, cursor, MDB_NEXT, &key, &value)) {
         size_t pages = 0;
-        if (value.length >= sizeof pages)
-            memcpy(&pages, value.bytes, sizeof pages);
-        count += pages;
+        size_t transaction = 0;
+        if (value.length < sizeof pages || key.length != sizeof transaction)
+            continue;
+        memcpy(&pages, value.bytes, sizeof pages);
+        memcpy(&transaction, key.bytes, sizeof transaction);
+        room.free += pages;
+        if (transaction < last_transaction)
+            room.usable += pages;
     }
     mdb_cursor_close(cursor);
-    return count;
+    return room;
 }
 
 static void measure_map(struct store_lmdb *lmdb)
@@ -235,20 +261,33 @@ static void measure_map(struct store_lmdb *lmdb)
         return;
     uint64_t pages = info.me_mapsize / stat.ms_psize;
     uint64_t reserve = pages / RESERVE_SHARE;
+    if (reserve < RESERVE_PAGES_MIN)
+        reserve = RESERVE_PAGES_MIN < pages / 4 ? RESERVE_PAGES_MIN : pages / 4;
     uint64_t used = info.me_last_pgno + 1;
-    uint64_t unused = pages > used ? pages - used : 0;
-    if (unused < 2 * reserve)
-        unused += count_free_pages(lmdb);
+    uint64_t untouched = pages > used ? pages - used : 0;
+    struct room room = {0};
+    if (untouched < 2 * reserve + (uint64_t)STORE_TURN_QUESTIONS_MAX * QUESTION_PAGES_MAX)
+        room = count_free_pages(lmdb, info.me_last_txnid);
+    room.free += untouched;
+    room.usable += untouched;
+
     lmdb->log_pages_max = pages / LOG_SHARE;
-    lmdb->is_crowded = unused < (lmdb->is_crowded ? 2 * reserve : reserve);
+    lmdb->is_crowded = room.free < (lmdb->is_crowded ? reserve + reserve / 2 : reserve);
+    lmdb->measured_for = room.usable > reserve ? (room.usable - reserve) / QUESTION_PAGES_MAX : 0;
+    uint64_t turn_max = room.usable / QUESTION_PAGES_MAX;
+    lmdb->turn_max = turn_max < TURN_MIN                   ? TURN_MIN
+                     : turn_max < STORE_TURN_QUESTIONS_MAX ? turn_max
+                                                           : STORE_TURN_QUESTIONS_MAX;
 }
 
 void lmdb_measure(struct store_lmdb *lmdb)
 {
+    lmdb->unmeasured = 0;
     /* Another process may have been given a larger map. */
     if (lmdb->env && lmdb->is_crowded)
         (void)mdb_env_set_mapsize(lmdb->env, 0);
     if (lmdb_begin(lmdb, false))
         measure_map(lmdb);
-    (void)lmdb_end(lmdb, false);
+    if (lmdb_end(lmdb, false) && lmdb->is_crowded)
+        set_trouble(lmdb, reason_of(lmdb, MDB_MAP_FULL));
 }

@@ -9,8 +9,10 @@
 #include "shared/store_lmdb.h"
 
 #define UPKEEP_MS 1000
+#define UPKEEP_AGAIN_MS 20      /* after a sweep that left something behind */
 #define SESSIONS_SWEPT_MAX 1024 /* looked at each time */
 #define EXCHANGES_SWEPT_MAX 4096
+#define FORGET_MAX STORE_TURN_QUESTIONS_MAX /* of one sweep; less where room is short */
 /* A clock that is so far behind has started again, though the host's boot cannot be told. */
 #define CLOCK_BEHIND_MS 60000
 
@@ -71,7 +73,8 @@ static bool tell_time(struct store_lmdb *lmdb, uint64_t monotonic_ms)
     lmdb->clock_is_set = true;
     lmdb->now_ms = now_ms;
     /* In trouble each process writes, to see whether it is over. */
-    if (!is_new && now_ms < clock.newest_ms + UPKEEP_MS && lmdb->trouble[0] == '\0')
+    if (!is_new && now_ms < clock.newest_ms + UPKEEP_MS && lmdb->trouble[0] == '\0' &&
+        !lmdb->sweeps_again)
         return false;
     if (now_ms > clock.newest_ms)
         clock.newest_ms = now_ms;
@@ -99,43 +102,48 @@ static bool sweep_next(struct store_lmdb *lmdb, MDB_cursor *cursor, struct lmdb_
     return true;
 }
 
-static void sweep_sessions(struct store_lmdb *lmdb)
+/* Both give how many were forgotten, at most `max`. */
+static size_t sweep_sessions(struct store_lmdb *lmdb, size_t max)
 {
+    size_t forgotten = 0;
     MDB_cursor *cursor = lmdb_cursor(lmdb, LMDB_SESSIONS);
     struct octets key;
     struct octets value;
     struct store_record record;
     bool started = false;
-    for (int i = 0; cursor && i < SESSIONS_SWEPT_MAX; i++) {
+    for (int i = 0; cursor && i < SESSIONS_SWEPT_MAX && forgotten < max; i++) {
         if (!sweep_next(lmdb, cursor, &lmdb->swept_sessions, &started, &key, &value))
             break;
         if (store_record_read(&record, value) != STATUS_OK || lmdb->now_ms < record.expires_ms)
             continue;
         const struct octets cid = {lmdb->swept_sessions.bytes, lmdb->swept_sessions.length};
         lmdb_forget_session(lmdb, cid, &record);
-        store_count(&lmdb->batch.counts, METRIC_STORE_EXPIRED, 1);
+        forgotten++;
     }
     if (cursor)
         mdb_cursor_close(cursor);
+    return forgotten;
 }
 
-static void sweep_exchanges(struct store_lmdb *lmdb)
+static size_t sweep_exchanges(struct store_lmdb *lmdb, size_t max)
 {
+    size_t forgotten = 0;
     MDB_cursor *cursor = lmdb_cursor(lmdb, LMDB_EXCHANGES);
     struct octets key;
     struct octets value;
     bool started = false;
-    for (int i = 0; cursor && i < EXCHANGES_SWEPT_MAX; i++) {
+    for (int i = 0; cursor && i < EXCHANGES_SWEPT_MAX && forgotten < max; i++) {
         if (!sweep_next(lmdb, cursor, &lmdb->swept_exchanges, &started, &key, &value))
             break;
         struct cursor body = cursor_over(value.bytes, value.length);
         bool is_ours = cursor_u8(&body) == STORE_FORMAT;
         uint64_t expires_ms = cursor_u64(&body);
         if (is_ours && cursor_ok(&body) && expires_ms <= lmdb->now_ms)
-            (void)lmdb_check(lmdb, mdb_cursor_del(cursor, 0));
+            forgotten += lmdb_check(lmdb, mdb_cursor_del(cursor, 0));
     }
     if (cursor)
         mdb_cursor_close(cursor);
+    return forgotten;
 }
 
 void lmdb_upkeep(struct store_lmdb *lmdb, uint64_t now_ms)
@@ -145,11 +153,28 @@ void lmdb_upkeep(struct store_lmdb *lmdb, uint64_t now_ms)
     if (lmdb->env)
         (void)mdb_reader_check(lmdb->env, &dead);
     lmdb_measure(lmdb);
+    const struct lmdb_position sessions = lmdb->swept_sessions;
+    const struct lmdb_position exchanges = lmdb->swept_exchanges;
+    size_t expired = 0;
+    bool is_cut = false;
+    if (lmdb->forget_max == 0)
+        lmdb->forget_max = FORGET_MAX;
     bool is_due = lmdb_begin(lmdb, true) && tell_time(lmdb, now_ms);
     if (is_due) {
-        sweep_sessions(lmdb);
-        sweep_exchanges(lmdb);
+        size_t max = lmdb->forget_max < lmdb->turn_max ? lmdb->forget_max : lmdb->turn_max;
+        expired = sweep_sessions(lmdb, max);
+        is_cut = expired + sweep_exchanges(lmdb, max - expired) == max;
     }
-    if (lmdb_end(lmdb, true) && is_due)
+    if (!lmdb_end(lmdb, true)) {
+        /* Forgetting takes room as well: a smaller bite next time. */
+        lmdb->forget_max = lmdb->forget_max / 4 + 1;
+        lmdb->swept_sessions = sessions;
+        lmdb->swept_exchanges = exchanges;
+    } else if (is_due) {
+        lmdb->forget_max = lmdb->forget_max < FORGET_MAX / 2 ? 2 * lmdb->forget_max : FORGET_MAX;
+        store_count(&lmdb->batch.counts, METRIC_STORE_EXPIRED, expired);
+        lmdb->sweeps_again = is_cut;
+        lmdb->upkeep_ms = now_ms + (is_cut ? UPKEEP_AGAIN_MS : UPKEEP_MS);
         lmdb_end_trouble(lmdb);
+    }
 }

@@ -359,7 +359,7 @@ void store_contract_sessions_expire(struct store_contract *contract)
 void store_contract_leases_and_marks_renew(struct store_contract *contract)
 {
     struct store *store = contract_open(contract);
-    uint64_t ttl_ms = CONTRACT_SESSION_TTL_S * 1000;
+    uint64_t ttl_ms = CONTRACT_SESSION_TTL_S * UINT64_C(1000);
     const struct address here = address_of(1);
     uint64_t fence = contract_create(contract, store, "abc", "keys", "", &here)->fence;
     contract_pass(contract, ttl_ms * 7 / 10);

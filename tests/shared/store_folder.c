@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <lmdb.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,31 @@ void store_folder_alter(const char *folder, const char *database, enum store_fol
         cr_assert_eq(mdb_cursor_put(opened.cursor, &key, &altered, MDB_CURRENT), 0);
     }
     close_database(&opened);
+}
+
+static _Noreturn void die(void)
+{
+    (void)kill(getpid(), SIGKILL);
+    abort();
+}
+
+void store_folder_die_writing(const char *folder, const char *database)
+{
+    struct opened opened = open_database(folder, database, 0);
+    MDB_val key;
+    MDB_val value;
+    while (mdb_cursor_get(opened.cursor, &key, &value, MDB_NEXT) == 0)
+        (void)mdb_cursor_del(opened.cursor, 0);
+    die();
+}
+
+void store_folder_die_reading(const char *folder, const char *database)
+{
+    struct opened opened = open_database(folder, database, MDB_RDONLY);
+    MDB_val key;
+    MDB_val value;
+    (void)mdb_cursor_get(opened.cursor, &key, &value, MDB_FIRST);
+    die();
 }
 
 /* --- files --- */

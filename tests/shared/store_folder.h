@@ -18,6 +18,10 @@ enum store_folder_damage {
 /* Every value of a database. */
 void store_folder_alter(const char *folder, const char *database, enum store_folder_damage damage);
 
+/* Ends this process by SIGKILL, with a transaction open that has written, or read, there. */
+_Noreturn void store_folder_die_writing(const char *folder, const char *database);
+_Noreturn void store_folder_die_reading(const char *folder, const char *database);
+
 bool store_folder_has(const char *folder, const char *file);
 /* The host's boot since which the store may not be on disk. */
 void store_folder_mark(const char *folder, const char *boot);

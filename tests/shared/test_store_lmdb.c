@@ -94,7 +94,7 @@ LMDB_TEST(host_clock_starts_again)
 {
     struct store_member member = contract_member(1, 1);
     struct store *store = contract_open(contract);
-    contract_pass(contract, 10 * 3600 * 1000);
+    contract_pass(contract, UINT64_C(10) * 3600 * 1000);
     (void)contract_create(contract, store, "abc", "keys", "mark", NULL);
     (void)contract_join(contract, store, &member);
     contract_pass(contract, 1001); /* upkeep notes the time */
