@@ -238,7 +238,7 @@ static size_t fill_up_to(struct store_contract *contract, struct store *store, s
     static const uint8_t sealed[STORE_SEALED_MAX] = {1};
     const struct store_session session = {{sealed, sizeof sealed}, {sealed, STORE_MARK_MAX}, NULL};
     for (size_t i = from; i < from + max; i++) {
-        char cid[CID_LENGTH_MAX];
+        char cid[32];
         (void)snprintf(cid, sizeof cid, "fill %zu", i);
         contract->seen_count = 0;
         struct store_waiter waiter = contract_waiter(contract, cid);
