@@ -83,7 +83,7 @@
 #define REDIS_WINDOW_MAX 1024  /* commands sent on one connection and not answered; others wait */
 #define REDIS_ATTEMPTS_MAX 16  /* of one question that is sent elsewhere or again */
 #define REDIS_COMMAND_MS 2000  /* for an answer; then the connection is dropped */
-#define REDIS_CONNECT_MS 2000  /* from connect to the end of the greeting */
+#define REDIS_CONNECT_MS 2000  /* to connect, and again for the greeting */
 #define REDIS_RESOLVE_MS 5000  /* for a name */
 #define REDIS_BACKOFF_MS 100   /* doubled by each failure in a row, with jitter */
 #define REDIS_BACKOFF_MAX_MS 5000

@@ -173,7 +173,7 @@ static void on_disconnect(const redisAsyncContext *context, int status)
         set_fault(link, redis_fault_of(context->errstr, strlen(context->errstr)), context->errstr,
                   strlen(context->errstr));
     else
-        set_fault(link, REDIS_FAULT_CLOSED, "", 0);
+        set_fault(link, REDIS_FAULT_CLOSED, context->errstr, strlen(context->errstr));
     link->drop = link->fault;
 }
 
@@ -279,6 +279,7 @@ static void begin_greeting(struct redis_link *link)
     (void)redisAsyncSetDisconnectCallback(context, on_disconnect);
     link->context = context;
     link->state = GREETING;
+    link->deadline_ms = link->now_ms + REDIS_CONNECT_MS;
     if (watch(link, link->descriptor, EPOLLIN) != STATUS_OK) {
         fail(link, REDIS_FAULT_RESOURCES, "");
         return;
@@ -559,6 +560,7 @@ void redis_link_point(struct redis_link *link, const struct redis_host *host)
     close_connection(link);
     resolver_stop(&link->resolver);
     link->host = *host;
+    set_fault(link, REDIS_FAULT_NONE, "", 0); /* it was the other server's */
     link->retry_ms = 0;
     link->backoff_ms = REDIS_BACKOFF_MS;
 }

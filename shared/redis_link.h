@@ -51,7 +51,7 @@ MUST_USE enum status redis_link_new(struct redis_link **link,
 void redis_link_free(struct redis_link *link);
 
 const struct redis_host *redis_link_host(const struct redis_link *link);
-/* Another server from now on; at once, without a pause. */
+/* Another server from now on; at once, without a pause. No fault of the former one remains. */
 void redis_link_point(struct redis_link *link, const struct redis_host *host);
 
 bool redis_link_is_ready(const struct redis_link *link);

@@ -9,17 +9,109 @@
 #include "shared/keys.h"
 #include "shared/redis_slot.h"
 
-/* --- sending --- */
+/* --- the servers: one, one that sentinels name, or many --- */
+
+static enum redis_route route_of(const struct redis_link *link)
+{
+    if (redis_link_is_ready(link))
+        return REDIS_ROUTE_READY;
+    return redis_link_fault(link) == REDIS_FAULT_NONE ? REDIS_ROUTE_WAIT : REDIS_ROUTE_DOWN;
+}
 
 enum redis_route store_redis_route(struct store_redis *store, uint16_t slot,
                                    struct redis_link **link)
 {
-    (void)slot;
-    *link = store->link;
-    if (redis_link_is_ready(store->link))
-        return REDIS_ROUTE_READY;
-    return redis_link_fault(store->link) == REDIS_FAULT_NONE ? REDIS_ROUTE_WAIT : REDIS_ROUTE_DOWN;
+    enum redis_fault fault;
+    switch (store->url.kind) {
+    case REDIS_SINGLE:
+        *link = store->link;
+        return route_of(store->link);
+    case REDIS_SENTINEL:
+        *link = redis_sentinel_master(store->sentinel);
+        if (*link)
+            return route_of(*link);
+        (void)redis_sentinel_trouble(store->sentinel, &fault);
+        return fault == REDIS_FAULT_NONE ? REDIS_ROUTE_WAIT : REDIS_ROUTE_DOWN;
+    case REDIS_CLUSTER:
+        break;
+    }
+    return redis_cluster_route(store->cluster, slot, link);
 }
+
+const struct redis_link *store_redis_trouble(const struct store_redis *store,
+                                             enum redis_fault *fault)
+{
+    switch (store->url.kind) {
+    case REDIS_SINGLE:
+        *fault = redis_link_fault(store->link);
+        return store->link;
+    case REDIS_SENTINEL:
+        return redis_sentinel_trouble(store->sentinel, fault);
+    case REDIS_CLUSTER:
+        break;
+    }
+    return redis_cluster_trouble(store->cluster, fault);
+}
+
+static void run_servers(struct store_redis *store)
+{
+    switch (store->url.kind) {
+    case REDIS_SINGLE:
+        redis_link_run(store->link, store->now_ms);
+        return;
+    case REDIS_SENTINEL:
+        redis_sentinel_run(store->sentinel, store->now_ms);
+        return;
+    case REDIS_CLUSTER:
+        redis_cluster_run(store->cluster, store->now_ms);
+        return;
+    }
+}
+
+static void flush_servers(struct store_redis *store)
+{
+    switch (store->url.kind) {
+    case REDIS_SINGLE:
+        redis_link_flush(store->link);
+        return;
+    case REDIS_SENTINEL:
+        redis_sentinel_flush(store->sentinel);
+        return;
+    case REDIS_CLUSTER:
+        redis_cluster_flush(store->cluster);
+        return;
+    }
+}
+
+static uint64_t servers_next_ms(const struct store_redis *store)
+{
+    switch (store->url.kind) {
+    case REDIS_SINGLE:
+        return redis_link_next_ms(store->link);
+    case REDIS_SENTINEL:
+        return redis_sentinel_next_ms(store->sentinel);
+    case REDIS_CLUSTER:
+        break;
+    }
+    return redis_cluster_next_ms(store->cluster);
+}
+
+static enum status make_servers(struct store_redis *store, struct io *io)
+{
+    const struct redis_link_options options = {
+        .io = io, .url = &store->url, .tls = store->tls, .role = REDIS_ROLE_SERVER};
+    switch (store->url.kind) {
+    case REDIS_SINGLE:
+        return redis_link_new(&store->link, &options, &store->url.hosts[0]);
+    case REDIS_SENTINEL:
+        return redis_sentinel_new(&store->sentinel, &options);
+    case REDIS_CLUSTER:
+        break;
+    }
+    return redis_cluster_new(&store->cluster, &options);
+}
+
+/* --- sending --- */
 
 static void hold(struct store_redis *store, struct redis_question *question, uint64_t until_ms)
 {
@@ -84,7 +176,6 @@ static void carry(struct store_redis *store, struct redis_queue *marks)
  * so that those of one turn share a call: on a server all of them, in a cluster those of a tag. */
 static void dispatch_all(struct store_redis *store)
 {
-    struct redis_queue marks = {0};
     struct redis_question *question = store->queue.head;
     store->queue = (struct redis_queue){0};
     store->has_news = false;
@@ -92,12 +183,13 @@ static void dispatch_all(struct store_redis *store)
     while (question) {
         struct redis_question *next = question->next;
         if (question->kind == QUESTION_MARK)
-            store_redis_push(&marks, question);
+            store_redis_push(&store->marks[store->cluster ? question->tag : 0], question);
         else
             dispatch(store, question);
         question = next;
     }
-    carry(store, &marks);
+    for (size_t tag = 0; tag < (store->cluster ? REDIS_TAGS : 1); tag++)
+        carry(store, &store->marks[tag]);
 }
 
 static size_t run(struct store *base, uint64_t now_ms)
@@ -105,9 +197,9 @@ static size_t run(struct store *base, uint64_t now_ms)
     struct store_redis *store = store_redis_of(base);
     store->now_ms = now_ms;
     store->answered = 0;
-    redis_link_run(store->link, now_ms);
+    run_servers(store);
     dispatch_all(store);
-    redis_link_flush(store->link);
+    flush_servers(store);
     store_redis_report(store);
     return store->answered;
 }
@@ -117,10 +209,9 @@ static uint64_t next_ms(const struct store *base)
     const struct store_redis *store = (const struct store_redis *)base;
     if (store->has_news)
         return 0;
-    uint64_t link_ms = redis_link_next_ms(store->link);
-    uint64_t next = link_ms < store->wake_ms ? link_ms : store->wake_ms;
-    if (store->fault != REDIS_FAULT_NONE && !store->is_probing &&
-        redis_link_is_ready(store->link) && store->probe_ms < next)
+    uint64_t servers_ms = servers_next_ms(store);
+    uint64_t next = servers_ms < store->wake_ms ? servers_ms : store->wake_ms;
+    if (store->fault != REDIS_FAULT_NONE && !store->is_probing && store->probe_ms < next)
         next = store->probe_ms;
     return next;
 }
@@ -150,6 +241,8 @@ static void free_store(struct store *base)
     struct store_redis *store = store_redis_of(base);
     store->is_closing = true;
     redis_link_free(store->link);
+    redis_sentinel_free(store->sentinel);
+    redis_cluster_free(store->cluster);
     while (store->queue.head) {
         struct redis_question *next = store->queue.head->next;
         store_redis_drop(store->queue.head);
@@ -208,10 +301,6 @@ static enum status prepare(struct store_redis *store, const struct store_options
 {
     uint8_t seed[16];
     enum status status = redis_url_parse(&store->url, options->url, why, why_size);
-    if (status == STATUS_OK && store->url.kind != REDIS_SINGLE) {
-        (void)snprintf(why, why_size, "want one server: redis://, rediss:// or redis+unix://");
-        return STATUS_MALFORMED;
-    }
     if (status == STATUS_OK)
         status = redis_url_read_passwords(&store->url, why, why_size);
     if (status == STATUS_OK && store->url.tls)
@@ -227,11 +316,7 @@ static enum status prepare(struct store_redis *store, const struct store_options
     if (status == STATUS_OK)
         status =
             table_init(&store->subjects, STORE_QUESTIONS_MAX, subject_match, subject_hash, NULL);
-    const struct redis_link_options link_options = {
-        .io = options->io, .url = &store->url, .tls = store->tls, .role = REDIS_ROLE_SERVER};
-    if (status == STATUS_OK)
-        status = redis_link_new(&store->link, &link_options, &store->url.hosts[0]);
-    return status;
+    return status == STATUS_OK ? make_servers(store, options->io) : status;
 }
 
 enum status store_redis_open(struct store **store, const struct store_options *options, char *why,

@@ -13,9 +13,11 @@
 
 #include "shared/hash.h"
 #include "shared/log.h"
+#include "shared/redis_cluster.h"
 #include "shared/redis_command.h"
 #include "shared/redis_link.h"
 #include "shared/redis_script.h"
+#include "shared/redis_sentinel.h"
 #include "shared/redis_tls.h"
 #include "shared/redis_url.h"
 #include "shared/store.h"
@@ -87,18 +89,21 @@ struct store_redis {
     struct redis_url url;
     struct redis_tls *tls;
     struct redis_script_ids scripts;
+    /* One of them, by url.kind: */
     struct redis_link *link;
+    struct redis_sentinel *sentinel;
+    struct redis_cluster *cluster;
     struct hash_key hash_key;
-    struct table subjects;        /* order -> the question that is under way */
-    struct redis_queue queue;     /* to be sent */
-    bool is_closing;              /* nobody is told anything any more */
-    bool has_news;                /* the queue holds what no run has seen */
-    size_t unanswered;            /* of those that count */
-    size_t answered;              /* in this run */
-    uint64_t now_ms;              /* of the last run */
-    uint64_t wake_ms;             /* what the queue waits for */
-    struct redis_command command; /* being built */
-    uint16_t slots[REDIS_TAGS];
+    struct table subjects;                /* order -> the question that is under way */
+    struct redis_queue queue;             /* to be sent */
+    struct redis_queue marks[REDIS_TAGS]; /* of this run; without a cluster all in the first */
+    bool is_closing;                      /* nobody is told anything any more */
+    bool has_news;                        /* the queue holds what no run has seen */
+    size_t unanswered;                    /* of those that count */
+    size_t answered;                      /* in this run */
+    uint64_t now_ms;                      /* of the last run */
+    uint64_t wake_ms;                     /* what the queue waits for */
+    struct redis_command command;         /* being built */
     struct {
         char ttl_ms[REDIS_NUMBER_TEXT];
         char member_ttl_ms[REDIS_NUMBER_TEXT];
@@ -235,12 +240,10 @@ void store_redis_report(struct store_redis *store);
 
 /* --- store_redis.c --- */
 
-enum redis_route {
-    REDIS_ROUTE_READY,
-    REDIS_ROUTE_WAIT, /* nothing is wrong yet */
-    REDIS_ROUTE_DOWN,
-};
 enum redis_route store_redis_route(struct store_redis *store, uint16_t slot,
                                    struct redis_link **link);
+/* The link that is not well, or the one and only; NULL: `fault` is of all together. */
+const struct redis_link *store_redis_trouble(const struct store_redis *store,
+                                             enum redis_fault *fault);
 
 #endif

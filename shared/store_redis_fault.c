@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shared/redis_slot.h"
 #include "shared/store_redis.h"
 
 static void set_fault(struct store_redis *store, const struct redis_link *link,
@@ -48,9 +49,87 @@ static bool ends_connection(enum redis_fault fault)
            fault == REDIS_FAULT_MASTERDOWN || fault == REDIS_FAULT_LOADING;
 }
 
+/* --- what a cluster says instead of an answer --- */
+
+/* "MOVED 3999 127.0.0.1:6381", "ASK 3999 127.0.0.1:6381". */
+static bool read_redirection(const char *text, size_t length, uint16_t *slot,
+                             struct redis_host *host)
+{
+    char copy[REDIS_HOST_TEXT_MAX + 32];
+    char word[8];
+    unsigned number;
+    int at = 0;
+    if (length >= sizeof copy)
+        return false;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    if (sscanf(copy, "%7s %5u %n", word, &number, &at) != 2 || at == 0 || number >= REDIS_SLOTS)
+        return false;
+    *slot = (uint16_t)number;
+    return redis_host_parse(host, copy + at, length - (size_t)at) == STATUS_OK;
+}
+
+/* The slot has a new owner. */
+static void follow_moved(struct store_redis *store, struct redis_question *question,
+                         const char *text, size_t length)
+{
+    uint16_t slot;
+    struct redis_host host;
+    if (read_redirection(text, length, &slot, &host))
+        redis_cluster_moved(store->cluster, slot, &host);
+    else
+        redis_cluster_doubt(store->cluster);
+    retry(store, question, question->attempts < 2 ? 0 : REDIS_RETRY_MS);
+}
+
+/* The slot is on its way, and this key is there already; for this once, ask there. */
+static void follow_ask(struct store_redis *store, struct redis_question *question, const char *text,
+                       size_t length)
+{
+    static const char asking[] = "*1\r\n$6\r\nASKING\r\n";
+    uint16_t slot;
+    struct redis_host host;
+    struct redis_link *link = NULL;
+    if (read_redirection(text, length, &slot, &host))
+        link = redis_cluster_node(store->cluster, &host);
+    if (link && ++question->attempts <= REDIS_ATTEMPTS_MAX &&
+        redis_link_send(link, NULL, asking, sizeof asking - 1) == STATUS_OK &&
+        redis_link_send(link, &question->call, (const char *)question->bytes, question->length) ==
+            STATUS_OK)
+        return;
+    retry(store, question, REDIS_RETRY_MS); /* the link to that node is only being made */
+}
+
+static bool begins(const char *text, size_t length, const char *word)
+{
+    return length > strlen(word) && memcmp(text, word, strlen(word)) == 0;
+}
+
+/* True: the question has been sent on its way. */
+static bool is_redirected(struct store_redis *store, struct redis_question *question,
+                          struct redis_link *link, const char *text, size_t length)
+{
+    if (begins(text, length, "MOVED ")) {
+        follow_moved(store, question, text, length);
+    } else if (begins(text, length, "ASK ")) {
+        follow_ask(store, question, text, length);
+    } else if (begins(text, length, "TRYAGAIN ")) {
+        retry(store, question, REDIS_RETRY_MS);
+    } else if (begins(text, length, "CLUSTERDOWN ")) {
+        set_fault(store, link, REDIS_FAULT_CLUSTERDOWN, "", 0);
+        redis_cluster_doubt(store->cluster);
+        retry(store, question, REDIS_RETRY_MS);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 void store_redis_on_error(struct store_redis *store, struct redis_question *question,
                           struct redis_link *link, const char *text, size_t length)
 {
+    if (store->cluster && is_redirected(store, question, link, text, length))
+        return;
     if (redis_error_is(text, length, "NOSCRIPT") && question->script != REDIS_SCRIPTS) {
         load_script(store, question, link);
         return;
@@ -73,13 +152,33 @@ void store_redis_on_success(struct store_redis *store, const struct redis_questi
     store->fault = REDIS_FAULT_NONE;
 }
 
+/* A key on the server that has the fault. False: it is not among the servers any more. */
+static bool find_probe_key(struct store_redis *store, struct redis_key *key)
+{
+    for (unsigned tag = 0; tag < REDIS_TAGS; tag++) {
+        struct redis_link *link = NULL;
+        *key = store_redis_probe_key(store, (uint8_t)tag);
+        if (store_redis_route(store, redis_slot_of(key->bytes, key->length), &link) !=
+                REDIS_ROUTE_DOWN &&
+            link == store->fault_link)
+            return true;
+        if (!store->cluster)
+            return link != NULL; /* reconnected meanwhile, or to another one */
+    }
+    return false;
+}
+
 /* A small write, where nobody else might ask: SET with a TTL of its own. */
 static void probe(struct store_redis *store)
 {
     if (store->fault == REDIS_FAULT_NONE || store->is_probing || store->now_ms < store->probe_ms)
         return;
+    struct redis_key key;
     store->probe_ms = store->now_ms + REDIS_PING_MS;
-    struct redis_key key = store_redis_probe_key(store, 0);
+    if (!find_probe_key(store, &key)) {
+        store->fault = REDIS_FAULT_NONE;
+        return;
+    }
     store_redis_begin(store, "SET");
     store_redis_add(store, &key);
     redis_command_text(&store->command, "1");
@@ -97,27 +196,38 @@ static void spell(char text[REDIS_TROUBLE_MAX], enum redis_fault fault, const ch
                    redis_fault_text(fault), detail);
 }
 
+/* A slot's server that is ready, for want of anything that is wrong. */
+static bool is_ready(struct store_redis *store)
+{
+    struct redis_link *link = NULL;
+    struct redis_key key = store_redis_common_key(store, "members");
+    return store_redis_route(store, redis_slot_of(key.bytes, key.length), &link) ==
+           REDIS_ROUTE_READY;
+}
+
 void store_redis_report(struct store_redis *store)
 {
-    enum redis_fault fault = redis_link_fault(store->link);
-    bool is_ready = redis_link_is_ready(store->link);
-    if (fault != REDIS_FAULT_NONE)
-        spell(store->trouble, fault, redis_link_detail(store->link));
-    else if (store->fault != REDIS_FAULT_NONE)
+    enum redis_fault fault;
+    const struct redis_link *link = store_redis_trouble(store, &fault);
+    bool is_waiting = false;
+    if (fault != REDIS_FAULT_NONE) {
+        spell(store->trouble, fault, link ? redis_link_detail(link) : "");
+    } else if (store->fault != REDIS_FAULT_NONE) {
         spell(store->trouble, store->fault, store->fault_detail);
-    else
-        (void)snprintf(store->trouble, sizeof store->trouble, "%s",
-                       is_ready ? "" : "redis: not connected yet");
-    if (is_ready)
+        link = store->url.kind == REDIS_CLUSTER ? NULL : link;
         probe(store);
+    } else {
+        is_waiting = !is_ready(store);
+        (void)snprintf(store->trouble, sizeof store->trouble, "%s",
+                       is_waiting ? "redis: not connected yet" : "");
+    }
 
-    bool is_new = strcmp(store->trouble, store->reported) != 0;
     uint64_t left_out = 0;
-    if (!is_new || (!is_ready && fault == REDIS_FAULT_NONE) ||
+    if (is_waiting || strcmp(store->trouble, store->reported) == 0 ||
         !log_allow(&store->log_limit, store->now_ms, 2, &left_out))
         return;
     char host[REDIS_HOST_TEXT_MAX], quoted[2 * REDIS_TROUBLE_MAX];
-    redis_host_format(redis_link_host(store->link), host);
+    redis_host_format(link ? redis_link_host(link) : &store->url.hosts[0], host);
     if (store->trouble[0])
         log_line(LOG_WARN, "redis", "not available", "server=%s reason=%s left_out=%llu", host,
                  log_quote(quoted, sizeof quoted, store->trouble, strlen(store->trouble)),

@@ -66,6 +66,19 @@ static void become(const struct redis_server *server)
         "redis-server", "--save", "",   "--appendonly", "no", "--dir",     server->folder, "--bind",
         "127.0.0.1",    "--port", port, "--daemonize",  "no", "--logfile", "log"};
     size_t count = 15;
+    char config[128];
+    if (server->sentinel) {
+        snprintf(config, sizeof config, "%s/sentinel.conf", server->folder);
+        FILE *file = fopen(config, "w");
+        if (!file || fputs(server->sentinel, file) < 0 || fclose(file) != 0)
+            _exit(127);
+        memcpy(words,
+               (const char *[]){"redis-server", config, "--sentinel", "--dir", server->folder,
+                                "--bind", "127.0.0.1", "--port", port, "--logfile", "log"},
+               11 * sizeof words[0]);
+        memset(words + 11, 0, 4 * sizeof words[0]);
+        count = 11;
+    }
     snprintf(port, sizeof port, "%u", server->port);
     for (size_t i = 0; server->arguments[i]; i++)
         words[count++] = server->arguments[i];

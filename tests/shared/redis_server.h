@@ -13,6 +13,7 @@ struct redis_server {
     uint16_t port;
     char folder[64];
     const char *arguments[REDIS_SERVER_ARGUMENTS_MAX]; /* more of them, NULL-terminated */
+    const char *sentinel; /* not NULL: it is a sentinel with this configuration */
 };
 
 /* A free port on 127.0.0.1; for a cluster's node, with port + 10000 free too. */
