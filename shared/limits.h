@@ -52,7 +52,7 @@
 #define HANDSHAKE_REPEATS_MAX 8      /* of our first flight because the client repeats its own */
 #define HANDSHAKE_HELD_MAX 8         /* records held while a PSK is looked up */
 #define HANDSHAKE_FLIGHT_MAX 4096    /* octets of one flight of ours */
-#define ADOPTIONS_MAX 16384 /* sessions of one worker that are being claimed; full: counted */
+#define ADOPTIONS_MAX 8192  /* sessions of one worker that are being claimed; full: counted */
 #define ADOPTION_HELD_MAX 2 /* datagrams held for each of them */
 #define SESSION_IDLE_S_DEFAULT 3600 /* a session silent for so long is in the store only */
 #define MARK_INTERVAL_MS 50 /* DESIGN.md section 7, invariant 5 */
@@ -134,6 +134,8 @@ _Static_assert(CID_LENGTH_MIN >= 1 + CID_WORKER_ID_LENGTH(CID_LENGTH_MIN) + CID_
                "a CID holds an id and a nonce");
 _Static_assert(FRAME_PEERS_MAX >= WORKERS_MAX, "an lb remembers each worker's boot");
 _Static_assert(SEQUENCE_HANDSHAKE_RESERVED < SEQUENCE_LEASE, "the first lease starts above");
+_Static_assert(ADOPTIONS_MAX + HANDSHAKES_MAX_DEFAULT <= STORE_QUESTIONS_MAX - STORE_QUESTIONS_MAX / 4,
+               "a flood of strangers leaves room for the questions of sessions");
 _Static_assert(EVENT_PAYLOAD_MAX + IDENTITY_LENGTH_MAX + CID_LENGTH_MAX + 256 <= STORE_EVENT_MAX,
                "the longest event fits the log");
 _Static_assert(COAP_MESSAGE_SIZE_MAX + 128 <= DATAGRAM_SIZE_MAX, "a message fits its record");

@@ -200,10 +200,12 @@ static void found(void *owner, const struct store_answer *answer)
     }
     for (size_t i = 0; i < nameless->held_count; i++) {
         struct held *held = &nameless->held[i];
-        if (named->held_count < ADOPTION_HELD_MAX)
+        if (named->held_count < ADOPTION_HELD_MAX) {
             named->held[named->held_count++] = *held;
-        else
+        } else {
             free(held->bytes);
+            count(adoptions, WORKER_DROPPED_CLAIMS_FULL, 1);
+        }
     }
     nameless->held_count = 0;
     forget(adoptions, nameless);

@@ -21,10 +21,15 @@ void dtls_drop_session(struct dtls *dtls, struct session *session)
 }
 
 /* If the store does not take it now, the session's TTL ends it there. */
-void dtls_end_session(struct dtls *dtls, struct session *session)
+static void remove_stored(struct dtls *dtls, const struct session *session)
 {
     const struct store_waiter waiter = {.subject = session->own_cid};
     (void)!store_remove_session(dtls->options.store, session->fence, &waiter);
+}
+
+void dtls_end_session(struct dtls *dtls, struct session *session)
+{
+    remove_stored(dtls, session);
     dtls_drop_session(dtls, session);
 }
 
@@ -156,15 +161,26 @@ static void take_record(struct session *session, const struct session *stored)
     session->heard = true; /* its handshake is another worker's, if anybody's */
 }
 
+/* Ours already, and ours again: the fence has risen. */
+static enum status adopt_again(struct dtls *dtls, struct session *session,
+                               const struct store_answer *claimed)
+{
+    if (claimed->first < session->send_next + session->lease_left) {
+        /* The store has gone back in time, and leases what was leased before. */
+        dtls_lose_session(dtls, &claimed->subject);
+        return STATUS_UNSUPPORTED;
+    }
+    take_lease(session, claimed);
+    return STATUS_OK;
+}
+
 enum status dtls_adopt(void *owner, const struct cid *cid, const struct store_answer *claimed)
 {
     struct dtls *dtls = owner;
     struct session_record record;
     struct session *session = session_by_cid(&dtls->sessions, cid->bytes, cid->length);
-    if (session) {
-        take_lease(session, claimed); /* ours already, and ours again: the fence has risen */
-        return STATUS_OK;
-    }
+    if (session)
+        return adopt_again(dtls, session, claimed);
     uint8_t plain[STORE_SEALED_MAX];
     enum status status = STATUS_OK;
     enum session_record_outcome outcome = session_record_read(
@@ -179,6 +195,14 @@ enum status dtls_adopt(void *owner, const struct cid *cid, const struct store_an
         take_lease(session, claimed);
         session->path.lb = PATH_LB_UNKNOWN;
         dtls_claim_address(dtls, session);
+        if (!session->by_address && !session->uses_cid) {
+            /* Another has authenticated at its address since: nobody could ever find it. */
+            remove_stored(dtls, session);
+            session_remove(&dtls->sessions, session);
+            status = STATUS_EXISTS;
+        }
+    }
+    if (status == STATUS_OK) {
         dtls_count(dtls, WORKER_SESSIONS_ADOPTED);
         count_sessions(dtls);
         dtls->options.adopted(dtls->options.owner, session, claimed->exchanges,
@@ -196,6 +220,7 @@ static void mark_saved(void *owner, const struct store_answer *answer)
     struct dtls *dtls = owner;
     struct session *session =
         session_by_cid(&dtls->sessions, answer->subject.bytes, answer->subject.length);
+    mark_answered(&dtls->marks, session);
     switch (answer->outcome) {
     case STORE_OK:
     case STORE_EXISTS:
@@ -223,7 +248,7 @@ void dtls_save(struct dtls *dtls)
 
 bool dtls_is_saved(const struct dtls *dtls)
 {
-    return dtls->marks.count == 0;
+    return dtls->marks.count == 0 && dtls->marks.saving == 0;
 }
 
 /* --- memory holds hot sessions only --- */
@@ -240,9 +265,10 @@ static uint64_t oldest_idle_ms(const struct dtls *dtls)
 void dtls_run_store(struct dtls *dtls)
 {
     save_marks(dtls, false);
+    bool could_come_back = store_trouble(dtls->options.store) == NULL;
     while (oldest_idle_ms(dtls) <= dtls->now_ms) {
         struct session *oldest = dtls->sessions.oldest;
-        if (oldest->dirty) {
+        if (!could_come_back || oldest->dirty || oldest->saving) {
             /* With its last mark unsaved it would come back with an old window. */
             session_touch(&dtls->sessions, oldest, (uint32_t)(dtls->now_ms / 1000));
             continue;

@@ -67,7 +67,18 @@ void marks_save(struct marks *marks, struct store *store, uint64_t now_ms, bool 
 {
     if (!all && now_ms < marks->due_ms)
         return;
-    while (marks->count > 0 && save(store, marks->dirty[marks->count - 1], answer, owner))
-        marks->dirty[--marks->count]->dirty = false;
+    while (marks->count > 0 && save(store, marks->dirty[marks->count - 1], answer, owner)) {
+        struct session *session = marks->dirty[--marks->count];
+        session->dirty = false;
+        session->saving = true;
+        marks->saving++;
+    }
     marks->due_ms = marks->count > 0 ? now_ms + MARK_INTERVAL_MS : UINT64_MAX;
+}
+
+void mark_answered(struct marks *marks, struct session *session)
+{
+    marks->saving--;
+    if (session)
+        session->saving = false;
 }

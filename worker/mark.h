@@ -13,6 +13,7 @@ struct marks {
     struct session **dirty; /* in no order */
     size_t count;
     size_t size;
+    size_t saving;   /* asked of the store and not answered */
     uint64_t due_ms; /* of the oldest change; UINT64_MAX: none */
 };
 
@@ -23,8 +24,10 @@ void mark_note(struct marks *marks, struct session *session, uint64_t now_ms);
 /* The session goes. */
 void mark_forget(struct marks *marks, struct session *session);
 /* Asks the store to save all that is noted, from due_ms on or, with `all`, at once. The answers go
- * to `answer`. What the store has no room for stays noted. */
+ * to `answer`, which calls mark_answered. What the store has no room for stays noted. */
 void marks_save(struct marks *marks, struct store *store, uint64_t now_ms, bool all,
                 store_answer_fn *answer, void *owner);
+/* The store has answered about a mark of this session; NULL: the session is gone. */
+void mark_answered(struct marks *marks, struct session *session);
 
 #endif

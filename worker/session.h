@@ -56,6 +56,7 @@ struct session {
     bool ping_sent : 1;
     bool by_address : 1; /* found through its address: the last to authenticate there */
     bool dirty : 1;      /* its mark is to be saved */
+    bool saving : 1;     /* its mark is on its way to the store */
     bool heard : 1;      /* has received application data: the handshake's object is gone */
 };
 _Static_assert(sizeof(struct session) <= SESSION_SIZE_MAX, "DESIGN.md section 6");

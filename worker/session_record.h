@@ -24,6 +24,16 @@ struct session_record {
     size_t identity_length;
 };
 
+/* Octets of the sealed part: beside these, the keys and IVs of both directions, the peer's CID and
+ * the identity. 94 with CCM-8, a CID of 8 octets and an identity of 8. */
+#define SESSION_RECORD_OVERHEAD (VAULT_OVERHEAD + 1 + 1 + 2 + 2 + 1 + 1)
+#define SESSION_RECORD_MAX                                                           \
+    (SESSION_RECORD_OVERHEAD + 2 * (SUITE_KEY_MAX + SUITE_IV_MAX) + CID_LENGTH_MAX + \
+     IDENTITY_LENGTH_MAX)
+#define SESSION_MARK_SIZE (1 + 1 + 8 + 8 + 2 + 2 + 1 + 2 * ADDRESS_WIRE_SIZE)
+_Static_assert(SESSION_RECORD_MAX <= STORE_SEALED_MAX, "the longest session fits the store");
+_Static_assert(SESSION_MARK_SIZE <= STORE_MARK_MAX, "a mark fits the store");
+
 /* Appends the sealed part, named by own_cid. STATUS_TOO_LONG, STATUS_CRYPTO. */
 MUST_USE enum status session_record_seal(struct vault *vault, const struct session *session,
                                          const uint8_t *identity, size_t identity_length,

@@ -11,6 +11,7 @@ const uint8_t endpoint_psk2[16] = "another secret.";
 
 struct broken_question {
     struct store_waiter waiter;
+    struct store_answer answer;
     struct broken_question *next;
 };
 
@@ -18,7 +19,7 @@ struct breaking_store {
     struct store store;
     struct store *memory;
     struct endpoint_breakage breakage;
-    struct broken_question *questions; /* answered "unavailable" in the next turn */
+    struct broken_question *questions; /* answered here, in the next turn */
     struct cid *stored;                /* created and not removed */
     size_t stored_count;
     size_t stored_size;
@@ -31,13 +32,33 @@ static struct breaking_store *breaking(struct store *store)
     return (struct breaking_store *)store; /* its first member */
 }
 
-static enum status refuse(struct breaking_store *store, const struct store_waiter *waiter)
+static enum status answer_here(struct breaking_store *store, const struct store_waiter *waiter,
+                               const struct store_answer *answer)
 {
     struct broken_question *question = calloc(1, sizeof(*question));
     assert(question);
-    *question = (struct broken_question){*waiter, store->questions};
+    *question = (struct broken_question){*waiter, *answer, store->questions};
+    question->answer.subject = waiter->subject;
+    question->answer.tag = waiter->tag;
     store->questions = question;
     return STATUS_OK;
+}
+
+static enum status refuse(struct breaking_store *store, const struct store_waiter *waiter)
+{
+    return answer_here(store, waiter, &(struct store_answer){.outcome = STORE_UNAVAILABLE});
+}
+
+/* The first block of a session, once more. */
+static enum status lease_again(struct breaking_store *store, const struct store_waiter *waiter)
+{
+    const struct store_answer answer = {
+        .outcome = STORE_OK,
+        .fence = 1,
+        .first = SEQUENCE_HANDSHAKE_RESERVED,
+        .count = SEQUENCE_LEASE,
+    };
+    return answer_here(store, waiter, &answer);
 }
 
 /* Everything that is not listed in struct endpoint_breakage goes to the memory store while it is
@@ -74,13 +95,18 @@ static enum status create_session(struct store *store, const struct store_sessio
         assert(self->stored);
     }
     self->stored[self->stored_count++] = waiter->subject;
-    return store_create_session(self->memory, session, waiter);
+    struct store_session kept = *session;
+    if (self->breakage.tamper)
+        self->breakage.tamper(&kept.sealed, &kept.mark);
+    return store_create_session(self->memory, &kept, waiter);
 }
 
 static enum status claim_session(struct store *store, uint16_t worker_id,
                                  const struct store_waiter *waiter)
 {
     struct breaking_store *self = breaking(store);
+    if (self->breakage.rewind)
+        return lease_again(self, waiter);
     return PASS(self, self->breakage.claims, waiter,
                 store_claim_session(self->memory, worker_id, waiter));
 }
@@ -101,6 +127,8 @@ static enum status lease_sequences(struct store *store, uint64_t fence,
         return STATUS_FULL;
     if (self->breakage.sequences)
         return refuse(self, waiter);
+    if (self->breakage.rewind)
+        return lease_again(self, waiter);
     self->sequence_leases++;
     return store_lease_sequences(self->memory, fence, waiter);
 }
@@ -154,10 +182,8 @@ static size_t run(struct store *store, uint64_t now_ms)
     struct broken_question *question = self->questions;
     self->questions = NULL;
     while (question) {
-        const struct store_answer answer = {.outcome = STORE_UNAVAILABLE,
-                                            .subject = question->waiter.subject};
         if (question->waiter.answer)
-            question->waiter.answer(question->waiter.owner, &answer);
+            question->waiter.answer(question->waiter.owner, &question->answer);
         struct broken_question *next = question->next;
         free(question);
         question = next;

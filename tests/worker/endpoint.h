@@ -71,6 +71,9 @@ struct endpoint_breakage {
     const char *trouble;
     bool full;   /* no question is taken at all */
     bool silent; /* questions are taken, their answers wait */
+    bool rewind; /* it has gone back in time: leases begin again with a session's first block */
+    /* Replaces what is kept of a new session; the octets outlive the call. */
+    void (*tamper)(struct octets *sealed, struct octets *mark);
 };
 void endpoint_break_store(struct endpoint *endpoint, const struct endpoint_breakage *breakage);
 /* Sessions that the store holds: created and not removed. */
