@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /* What --store is unless it is given. */
-#define UP_STORE_DEFAULT "memory:"
+#define UP_STORE_DEFAULT "lmdb:"
 
 struct up_options {
     struct address coaps;

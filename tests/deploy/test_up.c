@@ -203,7 +203,8 @@ TestSuite(up, .init = make_folder, .fini = capture_folder_remove, .timeout = 60)
 
 Test(up, starts_workers_then_the_lb_and_ends_them)
 {
-    const char *const more[] = {"--workers", "3", "--psk", "dev:a:c0ffee", NULL};
+    const char *const more[] = {"--workers", "3",       "--psk", "dev:a:c0ffee",
+                                "--store",   "memory:", NULL};
     struct node node = start_node(more);
     const char *ready = wait_for(&node, "info up ready ");
     (void)http_of(&node);
@@ -293,7 +294,7 @@ Test(up, child_that_dies_at_start_ends_it)
 
 Test(up, child_that_dies_later_comes_back_at_its_address)
 {
-    struct node node = start_with("--workers", "1");
+    struct node node = start_with("--store", "memory:"); /* which lists the workers for the lb */
     struct address http = http_of(&node);
     struct text body = {0};
     pid_t children[2];
