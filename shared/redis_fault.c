@@ -19,7 +19,6 @@ static const struct row {
     [REDIS_FAULT_NO_MASTER] = {NULL, "no sentinel names a master", false},
     [REDIS_FAULT_NOT_MASTER] = {NULL, "the server that sentinels name is not a master", false},
     [REDIS_FAULT_NO_NODE] = {NULL, "the cluster has a slot that no node serves", false},
-    [REDIS_FAULT_TOO_FEW_REPLICAS] = {NULL, "too few replicas took the write", true},
     [REDIS_FAULT_RESOURCES] = {NULL, "out of descriptors or memory here", false},
     [REDIS_FAULT_NOAUTH] = {"NOAUTH", "a password is required", false},
     [REDIS_FAULT_WRONGPASS] = {"WRONGPASS", "wrong user or password", false},

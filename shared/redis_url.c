@@ -10,7 +10,6 @@
 #define PORT_DEFAULT 6379
 #define SENTINEL_PORT_DEFAULT 26379
 #define DATABASES_MAX 65535
-#define REPLICAS_MAX 16
 
 /* A part of the URL's text. */
 struct span {
@@ -300,11 +299,6 @@ static enum status parse_parameter(const struct parse *parse, struct span text)
     (void)cut(&text, '=', &name);
     if (name.length == 2 && memcmp(name.at, "db", 2) == 0)
         return parse_database(parse, text);
-    if (name.length == 8 && memcmp(name.at, "replicas", 8) == 0) {
-        if (parse_number(text, REPLICAS_MAX, &url->replicas) == STATUS_OK)
-            return STATUS_OK;
-        return refuse(parse, "want replicas=N, at most 16");
-    }
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (name.length != strlen(rows[i].name) || memcmp(name.at, rows[i].name, name.length) != 0)
             continue;
@@ -314,10 +308,9 @@ static enum status parse_parameter(const struct parse *parse, struct span text)
                        rows[i].name, rows[i].size - 1);
         return STATUS_MALFORMED;
     }
-    return refuse(parse, "parameters are db, prefix, replicas, password_file, "
+    return refuse(parse, "parameters are db, prefix, password_file, "
                          "sentinel_password_file, ca, cert, key, sni");
 }
-_Static_assert(REPLICAS_MAX == 16, "the advice names the bound");
 
 static enum status check(const struct parse *parse)
 {

@@ -5,7 +5,7 @@
  *   redis+sentinel://HOST[:PORT],.../MASTER[/DB]     the master that the sentinels name
  *   redis+cluster://HOST[:PORT],...                  a cluster, by any of its nodes
  *
- * `rediss` in place of `redis` is TLS. Behind `?`, separated by `&`: db=N, prefix=TEXT, replicas=N,
+ * `rediss` in place of `redis` is TLS. Behind `?`, separated by `&`: db=N, prefix=TEXT,
  * password_file=FILE, sentinel_password_file=FILE, ca=FILE, cert=FILE, key=FILE, sni=NAME.
  * User, password, path and values are percent-decoded (RFC 3986, section 2.1). IPv6 addresses stand
  * in brackets. Ports: 6379, of sentinels 26379. */
@@ -32,7 +32,6 @@ struct redis_url {
     struct redis_host hosts[REDIS_HOSTS_MAX];
     size_t host_count;
     unsigned database;
-    unsigned replicas; /* that must have a write before it counts as done; 0: the primary's word */
     /* Empty where the URL says nothing. */
     char user[REDIS_TEXT_MAX + 1];
     char password[REDIS_TEXT_MAX + 1];

@@ -32,6 +32,9 @@ static bool bind_to(int descriptor, uint16_t port, uint16_t *bound)
 
 uint16_t redis_server_port(void)
 {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    srandom((unsigned)(getpid() ^ now.tv_nsec)); /* tests that run beside each other differ */
     for (int tries = 0; tries < 100; tries++) {
         uint16_t port = 0, bus;
         int one = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -93,9 +96,6 @@ static void become(const struct redis_server *server)
 void redis_server_start(struct redis_server *server)
 {
     if (!server->folder[0]) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        srandom((unsigned)(getpid() ^ now.tv_nsec));
         snprintf(server->folder, sizeof server->folder, "/tmp/holdfast-redis.XXXXXX");
         cr_assert_not_null(mkdtemp(server->folder));
     }
