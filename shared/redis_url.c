@@ -156,8 +156,10 @@ enum status redis_host_parse(struct redis_host *host, const char *text, size_t l
     const char *last = length > 0 ? memrchr(text, ':', length) : NULL;
     if (!last || last == text)
         return STATUS_MALFORMED;
-    if (text[0] == '[')
-        return parse_host(all, 0, host);
+    if (text[0] == '[') {
+        enum status status = parse_host(all, 0, host);
+        return status == STATUS_OK && host->port == 0 ? STATUS_MALFORMED : status;
+    }
     /* A cluster spells [::1]:7000 as ::1:7000; its port is what follows the last colon. */
     struct span port = {.at = last + 1, .length = (size_t)(text + length - last - 1)};
     unsigned number;

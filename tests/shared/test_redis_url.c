@@ -208,7 +208,7 @@ Test(redis_url, hosts_as_servers_name_them)
     same.port++;
     cr_assert_not(redis_host_equal(&host, &same));
     static const char *const wrong[] = {
-        "", ":", ":7000", "host", "host:", "host:0", "host:x", "host:65536", "a b:1"};
+        "", ":", ":7000", "host", "host:", "host:0", "host:x", "host:65536", "a b:1", "[::1]", "[z:]"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         cr_assert_eq(redis_host_parse(&host, wrong[i], strlen(wrong[i])), STATUS_MALFORMED, "%s",
                      wrong[i]);
