@@ -251,6 +251,7 @@ Test(store_redis_fault, names_and_unix_sockets)
     (void)snprintf(contract->url, sizeof contract->url, "redis+unix://%s/socket",
                    fixture.server->folder);
     fixture.store = contract_open(contract);
+    wait_for(&fixture, NULL); /* the server makes its socket after its port */
     cr_assert_eq(try_create(&fixture, "abc"), STORE_OK);
 
     (void)snprintf(contract->url, sizeof contract->url, "redis://nowhere.invalid");
