@@ -115,6 +115,12 @@ void dtls_receive(struct dtls *dtls, uint64_t now_ms, const struct path *path, u
         size_t rest = (size_t)(datagram + length - record.start);
         switch (ownership.owner) {
         case OWNER_SESSION:
+            if (dtls_may_have_moved(dtls, ownership.session, &record)) {
+                dtls_count(dtls, WORKER_SESSIONS_EVICTED);
+                dtls_drop_session(dtls, ownership.session);
+                hold(dtls, path, &record, rest);
+                return;
+            }
             dtls_receive_record(dtls, ownership.session, path, &record);
             break;
         case OWNER_HANDSHAKE:

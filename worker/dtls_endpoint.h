@@ -20,6 +20,12 @@ static inline void dtls_count(struct dtls *dtls, enum worker_metric metric)
 /* A record of an established session; the session may be gone afterwards. */
 void dtls_receive_record(struct dtls *dtls, struct session *session, const struct path *path,
                          const struct record *record);
+/* An authentic record, after a second of silence at least, that leaves numbers out: others of its
+ * session may have gone to another worker, which owns the session then, and has answered with
+ * newer numbers than ours: what we would seal, the peer would drop. The store knows. While the
+ * store is away nobody could have claimed the session, or nobody could tell: false. */
+bool dtls_may_have_moved(struct dtls *dtls, const struct session *session,
+                         const struct record *record);
 /* The session is the one found by its address from now on, unless a peer without CID lives there.
  */
 void dtls_claim_address(struct dtls *dtls, struct session *session);

@@ -1,5 +1,7 @@
 #include "worker/dtls_endpoint.h"
 
+#include <string.h>
+
 /* --- the peer's address --- */
 
 /* The address is this session's unless a peer without CID lives there, which can be found by its
@@ -120,6 +122,37 @@ static bool is_fresh(struct dtls *dtls, enum replay_outcome outcome)
         return false;
     }
     return false;
+}
+
+/* Opens a copy, and leaves the record as it came. */
+static bool is_authentic(struct dtls *dtls, const struct session *session,
+                         const struct record *record)
+{
+    uint8_t copy[DATAGRAM_SIZE_MAX];
+    size_t length = record->header_length + record->payload_length;
+    memcpy(copy, record->start, length);
+    struct cursor cursor = cursor_over(copy, length);
+    struct record copied;
+    uint8_t *content;
+    uint8_t type;
+    bool is_ours = record_next(&cursor, RECORD_CID_SELF_DESCRIBED, &copied) == STATUS_OK &&
+                   protect_open(&dtls->protector, session_suite(session), &session->read, &copied,
+                                &content, &length, &type) == STATUS_OK;
+    keys_wipe(copy, sizeof(copy));
+    return is_ours;
+}
+
+bool dtls_may_have_moved(struct dtls *dtls, const struct session *session,
+                         const struct record *record)
+{
+    /* What is not in the store yet is not in anybody else's hands either. */
+    if (session->dirty || !session->heard || record->epoch != SESSION_EPOCH ||
+        record->version != RECORD_VERSION_DTLS12)
+        return false;
+    if (record->sequence <= session->replay.newest + 1 ||
+        session->last_used_s >= (uint32_t)(dtls->now_ms / 1000))
+        return false;
+    return !store_trouble(dtls->options.store) && is_authentic(dtls, session, record);
 }
 
 void dtls_receive_record(struct dtls *dtls, struct session *session, const struct path *path,

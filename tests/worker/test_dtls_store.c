@@ -130,6 +130,44 @@ Test(dtls_store, who_lost_a_session_learns_it_by_its_next_write)
     close_both();
 }
 
+/* The first worker still has a copy, from before: no record is lost by that. */
+Test(dtls_store, a_session_that_comes_back_is_claimed_first)
+{
+    open_both(&(struct peer_options){.cid = true});
+    pass(MARK_INTERVAL_MS);
+    cr_assert(peer_converses(&peer, &second));
+    pass(1000);
+    cr_expect_eq(endpoint_sessions(&first), 1);
+    cr_expect(peer_converses(&peer, &first));
+    cr_expect_eq(first.adopted, 1);
+    cr_expect_eq(endpoint_count(&first, WORKER_SESSIONS_EVICTED), 1);
+    cr_expect_eq(endpoint_count(&first, WORKER_SESSIONS_LOST), 0);
+    cr_expect_eq(endpoint_dropped(&first), 0);
+    pass(1000);
+    cr_expect(peer_converses(&peer, &first), "and no further question");
+    cr_expect_eq(first.adopted, 1);
+    close_both();
+}
+
+Test(dtls_store, a_gap_asks_nobody_while_the_store_is_away_or_the_session_is_not_the_one)
+{
+    open_both(&(struct peer_options){.cid = true});
+    uint8_t record[128];
+    (void)peer_seal(&peer, RECORD_TYPE_APPLICATION_DATA, "lost", 4, record, sizeof(record));
+    pass(1000);
+    size_t length =
+        peer_seal(&peer, RECORD_TYPE_APPLICATION_DATA, "forged", 6, record, sizeof(record));
+    record[length - 1] ^= 1;
+    endpoint_receive(&first, &peer.address, record, length);
+    pass(1);
+    cr_expect_eq(endpoint_count(&first, WORKER_DROPPED_BAD_TAG), 1);
+    endpoint_break_store(&first, &(struct endpoint_breakage){.trouble = "away", .claims = true});
+    cr_expect(peer_converses(&peer, &first));
+    cr_expect_eq(endpoint_count(&first, WORKER_SESSIONS_EVICTED), 0);
+    cr_expect_eq(first.adopted, 0);
+    close_both();
+}
+
 Test(dtls_store, the_replay_window_goes_with_the_session)
 {
     open_both(&(struct peer_options){.cid = true});
