@@ -18,6 +18,12 @@ static bool is_client_hello(const struct record *record)
            record->payload[0] == HANDSHAKE_TYPE_CLIENT_HELLO;
 }
 
+static bool is_data(const struct record *record)
+{
+    return record->form == RECORD_PLAINTEXT && record->type == RECORD_TYPE_APPLICATION_DATA &&
+           record->epoch > 0;
+}
+
 static enum class_outcome class_of(enum cid_outcome outcome)
 {
     switch (outcome) {
@@ -106,6 +112,7 @@ struct classification classify_dtls(struct cid_config *configs, const uint8_t *d
             break;
         }
         class.starts_handshake = class.starts_handshake || is_client_hello(&record);
+        class.carries_data = class.carries_data || is_data(&record);
         take_cid(configs, &record, &class);
     }
     return class;

@@ -25,6 +25,7 @@ struct classification {
     enum class_outcome outcome;
     bool
         starts_handshake; /* some record is a plain-text, epoch 0 ClientHello (or a piece of one) */
+    bool carries_data;    /* some record is application data without CID: its handshake is done */
     uint64_t worker;      /* CLASS_ROUTABLE_CID: the worker that the CID names */
     const uint8_t *cid;   /* CLASS_ROUTABLE_CID: inside the datagram */
     size_t cid_length;    /* octets */

@@ -21,11 +21,15 @@ static enum route_outcome choose_by_cid(struct membership *membership,
 
 /* Rules 3 and 4. */
 static enum route_outcome choose_by_source(struct membership *membership,
+                                           const struct classification *class,
                                            const struct address *source, const struct flow *flow,
                                            struct member **member)
 {
     struct member *known = flow ? membership_find(membership, flow->worker) : NULL;
-    if (known && known->state != MEMBER_DEAD) {
+    bool lives = known && known->state != MEMBER_DEAD;
+    /* A handshake is in its worker's memory alone and ends there; a session can go to an heir. */
+    bool may_leave = lives && known->state == MEMBER_DRAINING && class->carries_data;
+    if (lives && !may_leave) {
         *member = known;
         return ROUTE_BY_FLOW;
     }
@@ -35,6 +39,10 @@ static enum route_outcome choose_by_source(struct membership *membership,
     struct writer writer = writer_over(octets, sizeof(octets));
     address_write(&writer, source);
     *member = membership_choose(membership, octets, sizeof(octets));
+    if (may_leave && (*member)->state != MEMBER_SERVING) {
+        *member = known;
+        return ROUTE_BY_FLOW;
+    }
     return *member ? ROUTE_HASHED : ROUTE_NO_WORKER;
 }
 
@@ -70,7 +78,7 @@ enum route_outcome route_choose(struct membership *membership, const struct clas
     case CLASS_ROUTABLE_CID:
         return choose_by_cid(membership, class, member);
     case CLASS_NO_CID:
-        return choose_by_source(membership, source, flow, member);
+        return choose_by_source(membership, class, source, flow, member);
     case CLASS_OSCORE:
         return choose_by_oscore(membership, &class->oscore, member);
     case CLASS_UNROUTABLE_CID:

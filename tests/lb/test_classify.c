@@ -252,6 +252,28 @@ Test(classify, version)
     cr_assert_eq(classify().outcome, CLASS_VERSION);
 }
 
+Test(classify, application_data_without_cid_tells_of_a_session)
+{
+    static const struct {
+        uint8_t type;
+        uint16_t epoch;
+        bool carries_data;
+    } cases[] = {
+        {RECORD_TYPE_APPLICATION_DATA, 1, true},
+        {RECORD_TYPE_APPLICATION_DATA, 0, false},
+        {RECORD_TYPE_HANDSHAKE, 1, false},
+        {RECORD_TYPE_ALERT, 1, false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint8_t octets[64];
+        struct writer writer = writer_over(octets, sizeof(octets));
+        datagram_plain(&writer, cases[i].type, cases[i].epoch, "sealed, perhaps", 15);
+        struct classification class = classify_dtls(configs, octets, writer_length(&writer));
+        cr_expect_eq(class.outcome, CLASS_NO_CID, "case %zu", i);
+        cr_expect_eq(class.carries_data, cases[i].carries_data, "case %zu", i);
+    }
+}
+
 Test(classify, coap)
 {
     static const uint8_t get[] = {0x40, 1, 0, 1}, oscore[] = {0x40, 2, 0, 1, 0x92, 0x08, 'k'};

@@ -109,6 +109,33 @@ Test(route, rules_in_order)
     }
 }
 
+/* A worker that drains has until its end to let its sessions go. */
+Test(route, a_session_leaves_the_flow_of_a_worker_that_drains)
+{
+    static const struct {
+        enum member_state states[3];
+        bool carries_data;
+        enum route_outcome outcome;
+        uint16_t to;
+    } cases[] = {
+        {{S, G, D}, true, ROUTE_HASHED, 1},  {{S, G, D}, false, ROUTE_BY_FLOW, 2},
+        {{G, G, G}, true, ROUTE_BY_FLOW, 2}, {{D, G, D}, true, ROUTE_BY_FLOW, 2},
+        {{S, S, S}, true, ROUTE_BY_FLOW, 2}, {{S, D, D}, true, ROUTE_HASHED, 1},
+    };
+    const struct address source = source_v4(1, 1);
+    const struct flow flow = {.worker = 2};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct membership *membership = with_states(cases[i].states, 3);
+        const struct classification class = {.outcome = CLASS_NO_CID,
+                                             .carries_data = cases[i].carries_data};
+        struct member *member;
+        cr_expect_eq(route_choose(membership, &class, &source, &flow, &member), cases[i].outcome,
+                     "case %zu", i);
+        cr_assert_not_null(member, "case %zu", i);
+        cr_expect_eq(member->id, cases[i].to, "case %zu: %u", i, member->id);
+    }
+}
+
 Test(route, only_datagrams_without_cid_meet_the_flow_table)
 {
     for (enum class_outcome outcome = CLASS_ROUTABLE_CID; outcome <= CLASS_VERSION; outcome++) {
