@@ -132,17 +132,25 @@ worker_stop() { # id
     worker_forget "$1"
 }
 
-lb_start() { # number; on the port it had before, if there was one
-    local log=$TMPDIR/lb-$1.log line
-    : >"$log"
+lb_launch() { # number
+    : >"$TMPDIR/lb-$1.log"
     "$bin/holdfast-lb" --coaps "[::]:${lb_port[$1]:-0}" --coap '[::]:0' --http 127.0.0.1:0 \
         --store "$store_url" --cluster-key-file "$TMPDIR/cluster.key" --handshake-rate 0 \
-        2>"$log" </dev/null &
+        2>"$TMPDIR/lb-$1.log" </dev/null &
     lb_pid[$1]=$!
     own_pids+=("$!")
-    await "lb $1 serves" 10 serving_line "$log" "${lb_pid[$1]}"
-    is_running "${lb_pid[$1]}" || fail "lb $1 ended at start"
-    line=$(grep -m 1 ' serving ' "$log")
+    await "lb $1 serves or ends" 10 serving_line "$TMPDIR/lb-$1.log" "${lb_pid[$1]}"
+    is_running "${lb_pid[$1]}" && return
+    forget_pid "${lb_pid[$1]}"
+    return 1
+}
+
+# On the port it had before, if there was one: as whoever looks after it does, again and again, since
+# the kernel takes its time to close the sockets of an io_uring whose process was killed.
+lb_start() { # number
+    local line
+    await "lb $1 has its port" 10 lb_launch "$1"
+    line=$(grep -m 1 ' serving ' "$TMPDIR/lb-$1.log")
     lb_port[$1]=$(word_of "$line" coaps)
     lb_port[$1]=${lb_port[$1]##*:}
     lb_http[$1]=$(word_of "$line" http)

@@ -301,10 +301,18 @@ static json_t *rest(const char *unused)
     return report();
 }
 
+/* Spread over the time between two requests, so that whatever happens meets some at each moment. */
+static void spread(uint64_t now_ms)
+{
+    for (size_t i = 0; i < options.devices; i++)
+        fleet.members[i].next_ms = now_ms + i * options.every_ms / options.devices;
+}
+
 static json_t *go(const char *unused)
 {
     (void)unused;
     fleet.is_quiet = false;
+    spread(device_now_ms());
     return json_pack("{s:b}", "ok", 1);
 }
 
@@ -426,8 +434,7 @@ static bool connect_all(void)
         fleet.polled[i + 1] = (struct pollfd){.fd = member->device.socket, .events = POLLIN};
     }
     uint64_t now_ms = device_now_ms();
-    for (size_t i = 0; i < options.devices; i++)
-        fleet.members[i].next_ms = now_ms + i * options.every_ms / options.devices;
+    spread(now_ms);
     json_t *answer = json_pack("{s:b,s:I}", "ok", 1, "ms", (json_int_t)(now_ms - start_ms));
     print_answer(answer);
     return true;
