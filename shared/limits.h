@@ -86,7 +86,7 @@
 #define REDIS_CONNECT_MS 2000  /* to connect, and again for the greeting */
 #define REDIS_RESOLVE_MS 5000  /* for a name */
 #define REDIS_BACKOFF_MS 100   /* doubled by each failure in a row, with jitter */
-#define REDIS_BACKOFF_MAX_MS 5000
+#define REDIS_BACKOFF_MAX_MS 1000
 #define REDIS_PING_MS 1000     /* without a reply: ask whether it is there */
 #define REDIS_RETRY_MS 50      /* before a question is asked again that a cluster cannot answer yet */
 #define REDIS_REFRESH_MS 250   /* between two questions for a cluster's map */
