@@ -18,13 +18,15 @@ redis_answers() {
     [[ $(redis ping 2>/dev/null) == PONG ]]
 }
 
+redis_binds=(127.0.0.1)
+
 # On the port it had before, if there was one, with what it had written to its file.
 redis_start() {
     local tries
     for tries in 1 2 3 4 5; do
         [[ -n $redis_port ]] || redis_port=$((20000 + RANDOM % 12000))
-        redis-server --port "$redis_port" --bind 127.0.0.1 --save '' --appendonly yes \
-            --appendfsync always --dir "$TMPDIR" --loglevel notice >>"$TMPDIR/redis.log" 2>&1 &
+        redis-server --port "$redis_port" --bind "${redis_binds[@]}" --protected-mode no \
+            --save '' --appendonly yes --appendfsync always --dir "$TMPDIR" --loglevel notice >>"$TMPDIR/redis.log" 2>&1 &
         redis_pid=$!
         own_pids+=("$redis_pid")
         # Another one may have the port: it answers, and ours has ended.
@@ -103,12 +105,15 @@ answers_yes() { # url
     curl -sf -m 2 -o "$TMPDIR/ready" "$1"
 }
 
+worker_exec=()           # as node_exec
+worker_address=127.0.0.1 # where it is reached
+
 worker_start() { # id
     local log=$TMPDIR/worker-$1.log
     : >"$log"
-    "$bin/holdfast-worker" --id "$1" --link 127.0.0.1:0 --http 127.0.0.1:0 --store "$store_url" \
-        --cluster-key-file "$TMPDIR/cluster.key" --psk "$identity:$key" \
-        --psk "$identity_b:$key_b" 2>"$log" </dev/null &
+    "${worker_exec[@]}" "$bin/holdfast-worker" --id "$1" --link "$worker_address:0" \
+        --http "$worker_address:0" --store "$store_url" --cluster-key-file "$TMPDIR/cluster.key" \
+        --psk "$identity:$key" --psk "$identity_b:$key_b" 2>"$log" </dev/null &
     worker_pid[$1]=$!
     own_pids+=("$!")
     await "worker $1 serves" 15 serving_line "$log" "${worker_pid[$1]}"
@@ -233,7 +238,7 @@ fleet_start() { # name cid lb options...
         --psk "$identity:$key" --cid "$cid" --name "$name" \
         --acknowledged "$TMPDIR/$name.acknowledged" "$@"
     hear "$name" 60 || fail "$name has no sessions"
-    await "$name: each device knows its worker" 20 fleet_is_placed "$name"
+    fleet_place "$name"
 }
 
 # True when each device concerned by the mark has been served since.
@@ -246,6 +251,11 @@ fleet_is_served() { # name
 fleet_is_placed() { # name
     must "$1" tell
     [[ $(field unplaced) == 0 ]]
+}
+
+fleet_place() { # name
+    must "$1" forget
+    await "$1: each device knows its worker" 20 fleet_is_placed "$1"
 }
 
 fleet_await() { # name
@@ -270,13 +280,18 @@ fleet_rest() { # name what
     expect_eq "$1: refused ($(field last_refusal))" "$(field refused)" 0
 }
 
-# Each event that a device saw acknowledged is in the log once; one that was not may be there.
-expect_log() { # name
+# Each event that a device saw acknowledged is in the log; one that was not may be there.
+expect_in_log() { # name
     local wanted=$TMPDIR/$1.wanted found=$TMPDIR/$1.found
     LC_ALL=C sort "$TMPDIR/$1.acknowledged" >"$wanted"
     event_log | LC_ALL=C grep -aoE "$1-[0-9]+-[0-9]+\." | LC_ALL=C sort >"$found"
     expect_at_least "$1: events acknowledged" "$(wc -l <"$wanted")" 1
     expect_eq "$1: acknowledged and not in the log" \
         "$(LC_ALL=C comm -23 "$wanted" "$found" | wc -l)" 0
-    expect_eq "$1: more than once in the log" "$(uniq -d "$found" | wc -l)" 0
+}
+
+# And once, which holds as long as no 5.03 is lost on its way (worker/event.h).
+expect_log() { # name
+    expect_in_log "$1"
+    expect_eq "$1: more than once in the log" "$(uniq -d "$TMPDIR/$1.found" | wc -l)" 0
 }

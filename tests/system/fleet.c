@@ -260,6 +260,15 @@ static json_t *report(void)
 
 /* ---- commands ---- */
 
+/* Who serves whom is to be learnt anew. */
+static json_t *forget(const char *unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < options.devices; i++)
+        fleet.members[i].worker = 0;
+    return json_pack("{s:b}", "ok", 1);
+}
+
 /* [WORKER]: all is counted from now on, and its sessions, or all, are those concerned. */
 static json_t *mark(const char *worker)
 {
@@ -319,7 +328,7 @@ static json_t *go(const char *unused)
 static const struct command {
     const char *name;
     json_t *(*run)(const char *argument);
-} commands[] = {{"mark", mark}, {"tell", tell}, {"rest", rest}, {"go", go}};
+} commands[] = {{"forget", forget}, {"mark", mark}, {"tell", tell}, {"rest", rest}, {"go", go}};
 
 static void print_answer(json_t *answer)
 {

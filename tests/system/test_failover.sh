@@ -3,7 +3,7 @@
 # that one saw acknowledged is missing from the log or there twice, and all are served again soon.
 # shellcheck source-path=SCRIPTDIR source=cluster.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cluster.sh"
-need curl jq openssl redis-server redis-cli
+need curl jq openssl pgrep redis-server redis-cli ss
 
 served_again_ms=3000 # for each session; loose, since the machine may be busy with other things
 planned_ms=200       # for 99 of 100 requests while processes end as planned
@@ -13,6 +13,9 @@ both=(routed addressed) # with Connection ID and without; one at each lb
 # A session without CID stays where its flow went last, so that one worker may have none of them.
 mark_both() { # [worker]
     local name concerned=0
+    for name in "${both[@]}"; do
+        [[ -z ${1:-} ]] || fleet_place "$name"
+    done
     for name in "${both[@]}"; do
         must "$name" mark "$@"
         concerned=$((concerned + $(field concerned)))
@@ -82,7 +85,6 @@ killed_lb() { # number
 
 # From workers 1 and 2 to four, and on to 3 and 4; and back. All sessions move twice.
 scaled() {
-    local from
     begin "$store: two workers more, then two fewer"
     mark_both
     worker_start 3
@@ -121,6 +123,43 @@ zombie() { # seconds
         $(($(worker_metric 1 holdfast_sessions_lost_total) - lost)) 1
 }
 
+port_is_free() {
+    [[ -z $(ss -Hlun "sport = :$coaps_port") ]]
+}
+
+# All processes of a node at once. The kernel takes its time to close the sockets of an io_uring
+# whose process was killed.
+node_kill() {
+    local pids
+    mapfile -t pids < <(children holdfast-lb; children holdfast-worker)
+    kill -KILL "$node_pid" "${pids[@]}"
+    wait "$node_pid" 2>/dev/null || true
+    forget_pid "$node_pid"
+    await 'the port is free' 10 port_is_free
+}
+
+whole_node() {
+    local end name
+    store_url=lmdb:$TMPDIR/store
+    node_start node --workers 2 --store "$store_url"
+    lb_port=([1]=$coaps_port [2]=$coaps_port)
+    fleet_start routed 0 1 --devices "$devices"
+    fleet_start addressed none 2 --devices "$devices"
+    for end in node_stop node_kill; do
+        begin "a whole node ends ($end) and starts again"
+        "$end"
+        node_start node --workers 2 --store "$store_url" --coaps "[::]:$coaps_port"
+        mark_both
+        await_both
+        expect_eq 'handshakes since' "$(handshakes)" 0
+        settle "$end"
+    done
+    for name in "${both[@]}"; do
+        probe_stop "$name"
+    done
+    node_stop
+}
+
 for store in redis lmdb; do
     store_start "$store"
     cluster_start 2
@@ -139,3 +178,4 @@ for store in redis lmdb; do
     done
     cluster_stop
 done
+whole_node
