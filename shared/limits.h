@@ -53,6 +53,7 @@
 #define HANDSHAKE_HELD_MAX 8         /* records held while a PSK is looked up */
 #define HANDSHAKE_FLIGHT_MAX 4096    /* octets of one flight of ours */
 #define ADOPTIONS_MAX 8192  /* sessions of one worker that are being claimed; full: counted */
+#define DOUBTFUL_CLAIMS_PER_S 64 /* of CIDs ahead of all leases that a worker knows of */
 #define ADOPTION_HELD_MAX 2 /* datagrams held for each of them */
 #define SESSION_IDLE_S_DEFAULT 3600 /* a session silent for so long is in the store only */
 #define MARK_INTERVAL_MS 50 /* DESIGN.md section 7, invariant 5 */

@@ -77,22 +77,46 @@ enum status cid_source_next(struct cid_source *source, struct cid *cid)
     return cid_encode(source->config, worker_id, nonce, cid);
 }
 
-/* Other workers take blocks too; what they have taken since our last one is not known exactly. */
-bool cid_source_could_be(struct cid_source *source, const uint8_t *cid, size_t length)
+static bool is_of_config(const struct cid_config *config, const uint8_t *cid, size_t length)
+{
+    return length == 1u + config->worker_id_length + config->nonce_length &&
+           cid[0] >> 5 == config->id;
+}
+
+/* False: not a CID of ours, or of another config or length. */
+static bool nonce_number(struct cid_source *source, const uint8_t *cid, size_t length,
+                         uint64_t *number)
 {
     const struct cid_config *config = source->config;
-    if (length == 0 || cid[0] >> 5 != config->id ||
-        length != 1u + config->worker_id_length + config->nonce_length)
-        return true;
     uint8_t worker_id[CID_LENGTH_MAX];
     uint8_t nonce[CID_LENGTH_MAX];
-    if (cid_decode(source->configs, cid, length, worker_id, nonce) != CID_ROUTABLE)
+    if (!is_of_config(config, cid, length) ||
+        cid_decode(source->configs, cid, length, worker_id, nonce) != CID_ROUTABLE)
         return false;
     size_t padding = config->nonce_length > 8 ? config->nonce_length - 8u : 0;
     struct cursor cursor = cursor_over(nonce + padding, config->nonce_length - padding);
-    uint64_t number = cursor_number(&cursor, cursor_left(&cursor));
+    *number = cursor_number(&cursor, cursor_left(&cursor));
+    return true;
+}
+
+/* Other workers take blocks too; what they have taken since our last one is not known exactly. */
+bool cid_source_could_be(struct cid_source *source, const uint8_t *cid, size_t length)
+{
+    uint64_t number;
+    if (!is_of_config(source->config, cid, length))
+        return true;
+    if (!nonce_number(source, cid, length, &number))
+        return false;
     uint64_t ours = source->next + source->left;
     uint64_t spare = source->spare_first + source->spare_left;
     uint64_t known = ours > spare ? ours : spare;
+    known = source->seen > known ? source->seen : known;
     return number <= known + NONCE_LEASES_AHEAD * (uint64_t)NONCE_LEASE;
+}
+
+void cid_source_learn(struct cid_source *source, const struct cid *cid)
+{
+    uint64_t number;
+    if (nonce_number(source, cid->bytes, cid->length, &number) && number > source->seen)
+        source->seen = number;
 }

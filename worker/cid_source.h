@@ -20,6 +20,7 @@ struct cid_source {
     uint64_t left;        /* nonces of this block */
     uint64_t spare_first; /* the next block, when it is there already */
     uint64_t spare_left;
+    uint64_t seen;        /* the highest that cid_source_learn was told */
     bool asked;
 };
 
@@ -30,11 +31,14 @@ MUST_USE enum status cid_source_init(struct cid_source *source, struct store *st
                                      uint8_t cid_length, uint16_t worker_id);
 void cid_source_free(struct cid_source *source);
 
-/* Could a worker of this cluster have made it, as far as a store tells whose nonces begin at 0?
- * False tells a forged one from its nonce, which lies beyond all that has been leased, in all but
- * about one of 2^(8 * nonce length) / leased cases. A CID of another config or length is not
- * judged: true. */
+/* Is it likely that a worker of this cluster made it, as far as a store tells whose nonces begin at
+ * 0? False says that its nonce lies far beyond all that is known to have been leased: it is forged,
+ * in all but about one of 2^(8 * nonce length) / leased cases, or others have leased many blocks
+ * since. A CID of another config or length is not judged: true. */
 bool cid_source_could_be(struct cid_source *source, const uint8_t *cid, size_t length);
+
+/* This one is a worker's: what others have leased goes at least so far. */
+void cid_source_learn(struct cid_source *source, const struct cid *cid);
 
 /* Is there a leased nonce? */
 static inline bool cid_source_has(const struct cid_source *source)

@@ -16,6 +16,20 @@ static struct ownership nobody(enum worker_metric reason)
     return (struct ownership){.owner = OWNER_NOBODY, .reason = reason};
 }
 
+/* That a nonce lies ahead of all that this worker knows may also say that others have made many
+ * CIDs meanwhile. A few of those are asked for; the first that is real makes the others credible.
+ */
+static bool is_worth_a_claim(struct dtls *dtls, const struct record *record)
+{
+    if (cid_source_could_be(&dtls->cids, record->cid, record->cid_length))
+        return true;
+    if (dtls->now_ms - dtls->doubt_ms >= 1000) {
+        dtls->doubt_ms = dtls->now_ms;
+        dtls->doubt_claims = 0;
+    }
+    return dtls->doubt_claims++ < DOUBTFUL_CLAIMS_PER_S;
+}
+
 static struct ownership owner_by_cid(struct dtls *dtls, const struct record *record)
 {
     struct session *session = session_by_cid(&dtls->sessions, record->cid, record->cid_length);
@@ -34,7 +48,7 @@ static struct ownership owner_by_cid(struct dtls *dtls, const struct record *rec
         return nobody(WORKER_DROPPED_CID_LENGTH);
     if (record->epoch != SESSION_EPOCH)
         return nobody(WORKER_DROPPED_EPOCH);
-    if (session || handshake || !cid_source_could_be(&dtls->cids, record->cid, record->cid_length))
+    if (session || handshake || !is_worth_a_claim(dtls, record))
         return nobody(WORKER_DROPPED_NO_SESSION);
     return (struct ownership){.owner = OWNER_STORE};
 }

@@ -68,6 +68,8 @@ struct dtls {
     struct path_holds holds;
     struct protector protector;
     uint64_t now_ms;                   /* of the call under way */
+    uint64_t doubt_ms;                 /* when doubt_claims began to count */
+    uint32_t doubt_claims;             /* of CIDs that are probably forged */
     bool was_held;                     /* the datagram at hand has waited for its session once */
     uint8_t record[DATAGRAM_SIZE_MAX]; /* a sealed record on its way out */
     uint8_t sealed[STORE_SEALED_MAX];  /* a session on its way to the store */

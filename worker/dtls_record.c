@@ -146,7 +146,7 @@ bool dtls_may_have_moved(struct dtls *dtls, const struct session *session,
                          const struct record *record)
 {
     /* What is not in the store yet is not in anybody else's hands either. */
-    if (session->dirty || !session->heard || record->epoch != SESSION_EPOCH ||
+    if (session->dirty || session->saving || !session->heard || record->epoch != SESSION_EPOCH ||
         record->version != RECORD_VERSION_DTLS12)
         return false;
     if (record->sequence <= session->replay.newest + 1 ||

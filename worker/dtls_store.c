@@ -203,6 +203,7 @@ enum status dtls_adopt(void *owner, const struct cid *cid, const struct store_an
         }
     }
     if (status == STATUS_OK) {
+        cid_source_learn(&dtls->cids, cid);
         dtls_count(dtls, WORKER_SESSIONS_ADOPTED);
         count_sessions(dtls);
         dtls->options.adopted(dtls->options.owner, session, claimed->exchanges,

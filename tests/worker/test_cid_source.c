@@ -162,3 +162,74 @@ Test(cid_source, asks_again_when_refused)
     cr_expect_eq(cid_source_next(&source, &cid), STATUS_EXHAUSTED, "it was the only one");
     cid_source_free(&source);
 }
+
+/* --- what could be a worker's --- */
+
+static bool could_be(const struct cid *cid)
+{
+    return cid_source_could_be(&source, cid->bytes, cid->length);
+}
+
+/* Makes a CID with this nonce. */
+static struct cid cid_with(uint64_t nonce)
+{
+    struct cid cid;
+    struct cid_source maker = source;
+    maker.next = nonce;
+    maker.left = 1;
+    maker.asked = true;
+    cr_assert_eq(cid_source_next(&maker, &cid), STATUS_OK);
+    return cid;
+}
+
+Test(cid_source, a_nonce_far_ahead_of_all_leases_is_not_credible)
+{
+    const uint64_t ahead = NONCE_LEASES_AHEAD * (uint64_t)NONCE_LEASE;
+    open_source(8, 9);
+    source.next = 1000;
+    source.left = 24;
+    struct cid near = cid_with(1024 + ahead), far = cid_with(1024 + ahead + 1);
+    cr_expect(could_be(&near));
+    cr_expect_not(could_be(&far));
+    source.spare_first = 5000; /* the next block counts as well */
+    source.spare_left = 1;
+    near = cid_with(5001 + ahead);
+    far = cid_with(5001 + ahead + 1);
+    cr_expect(could_be(&near));
+    cr_expect_not(could_be(&far));
+    close_source();
+}
+
+Test(cid_source, a_real_cid_makes_those_about_it_credible)
+{
+    const uint64_t ahead = NONCE_LEASES_AHEAD * (uint64_t)NONCE_LEASE;
+    open_source(8, 9);
+    source.next = source.left = 0;
+    const struct cid seen = cid_with(10 * ahead), older = cid_with(3 * ahead);
+    const struct cid next = cid_with(11 * ahead), far = cid_with(11 * ahead + 1);
+    cr_expect_not(could_be(&seen));
+    cid_source_learn(&source, &seen);
+    cid_source_learn(&source, &older); /* teaches nothing new */
+    cr_expect(could_be(&seen));
+    cr_expect(could_be(&next));
+    cr_expect_not(could_be(&far));
+    close_source();
+}
+
+Test(cid_source, cids_of_another_config_or_length_are_not_judged)
+{
+    open_source(8, 9);
+    source.next = source.left = 0;
+    struct cid cid = cid_with(UINT64_C(1) << 39);
+    cr_expect_not(could_be(&cid));
+    cid.bytes[0] ^= 0x20;
+    cr_expect(could_be(&cid));
+    cid_source_learn(&source, &cid);
+    cr_expect_eq(source.seen, 0);
+    cid.bytes[0] ^= 0x20;
+    cid.length--;
+    cr_expect(could_be(&cid));
+    cid.length = 0;
+    cr_expect(could_be(&cid));
+    close_source();
+}

@@ -106,44 +106,44 @@ static void expect_refused(const struct peer_options *options,
     close_both();
 }
 
-Test(dtls_store, a_truncated_record_is_not_served)
+Test(dtls_refused_records, a_truncated_record_is_not_served)
 {
     open_endpoints();
     expect_refused(&with_cid, truncate_sealed, WORKER_STORED_TRUNCATED);
 }
 
-Test(dtls_store, a_truncated_mark_is_not_served)
+Test(dtls_refused_records, a_truncated_mark_is_not_served)
 {
     open_endpoints();
     expect_refused(&with_cid, truncate_mark, WORKER_STORED_TRUNCATED);
 }
 
-Test(dtls_store, a_spoilt_record_is_not_served)
+Test(dtls_refused_records, a_spoilt_record_is_not_served)
 {
     open_endpoints();
     expect_refused(&with_cid, spoil_sealed, WORKER_STORED_BAD_TAG);
 }
 
-Test(dtls_store, a_record_of_a_later_version_is_not_served)
+Test(dtls_refused_records, a_record_of_a_later_version_is_not_served)
 {
     open_endpoints();
     expect_refused(&with_cid, age_sealed, WORKER_STORED_FORMAT);
 }
 
-Test(dtls_store, a_mark_of_a_later_version_is_not_served)
+Test(dtls_refused_records, a_mark_of_a_later_version_is_not_served)
 {
     open_endpoints();
     expect_refused(&with_cid, age_mark, WORKER_STORED_FORMAT);
 }
 
-Test(dtls_store, a_record_under_a_key_of_a_later_rotation_is_not_served)
+Test(dtls_refused_records, a_record_under_a_key_of_a_later_rotation_is_not_served)
 {
     open_endpoints();
     reseal(&first.cluster_key, 1);
     expect_refused(&with_cid, NULL, WORKER_STORED_KEY);
 }
 
-Test(dtls_store, a_record_of_another_cluster_is_not_served)
+Test(dtls_refused_records, a_record_of_another_cluster_is_not_served)
 {
     static const struct cluster_key stranger = {.bytes = {9, 9, 9}};
     open_endpoints();
@@ -151,13 +151,13 @@ Test(dtls_store, a_record_of_another_cluster_is_not_served)
     expect_refused(&with_cid, NULL, WORKER_STORED_BAD_TAG);
 }
 
-Test(dtls_store, nor_is_one_that_was_found_by_its_address)
+Test(dtls_refused_records, nor_is_one_that_was_found_by_its_address)
 {
     open_endpoints();
     expect_refused(&(struct peer_options){.cid = false}, spoil_sealed, WORKER_STORED_BAD_TAG);
 }
 
-Test(dtls_store, after_a_rotation_older_records_are_served)
+Test(dtls_refused_records, after_a_rotation_older_records_are_served)
 {
     open_endpoints();
     vault_free(&second.vault);

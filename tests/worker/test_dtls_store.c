@@ -250,23 +250,61 @@ Test(dtls_store, without_the_store_a_record_of_an_unknown_session_is_dropped)
     close_both();
 }
 
-Test(dtls_store, a_cid_that_nobody_can_have_made_asks_nothing)
+/* As if the store's nonces had begun at 0 and nobody had taken many; the memory store begins far
+ * above. */
+static void know_of_few_nonces(struct endpoint *endpoint)
 {
-    open_both(&(struct peer_options){.cid = true});
-    struct cid_source *cids = &second.dtls->cids; /* as if the store had begun at 0 */
-    cids->next = cids->spare_first = cids->spare_left = 0;
+    struct cid_source *cids = &endpoint->dtls->cids;
+    cids->next = cids->spare_first = cids->spare_left = cids->seen = 0;
     cids->left = NONCE_LEASE;
+}
+
+/* 100 forged CIDs; how many of them were claimed. */
+static uint64_t claimed_of_forged(struct endpoint *endpoint)
+{
     uint8_t record[64] = {25, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0x27, 1, 2, 3, 4, 5, 6, 7, 0, 32};
+    uint64_t before = endpoint_count(endpoint, WORKER_RECORDS_HELD);
     record[11] = (uint8_t)(1 << 5 | (CID_LENGTH_DEFAULT - 1));
-    size_t asked = 0;
     for (uint8_t i = 0; i < 100; i++) {
         record[14] = i;
-        endpoint_receive(&second, &peer.address, record, 21 + 32);
-        asked = endpoint_count(&second, WORKER_RECORDS_HELD);
+        endpoint_receive(endpoint, &peer.address, record, 21 + 32);
     }
-    /* Nonces of 5 octets, of which a few million have been leased: 1 in 10^5 passes. */
-    cr_expect_leq(asked, 2);
-    cr_expect_geq(endpoint_count(&second, WORKER_DROPPED_NO_SESSION), 98);
+    endpoint_run(endpoint, 0);
+    return endpoint_count(endpoint, WORKER_RECORDS_HELD) - before;
+}
+
+Test(dtls_store, cids_that_nobody_can_have_made_ask_little)
+{
+    open_both(&(struct peer_options){.cid = true});
+    know_of_few_nonces(&second);
+    /* Nonces of 5 octets, of which a few million have been leased: 1 in 10^5 is credible. */
+    uint64_t asked = claimed_of_forged(&second);
+    cr_expect_geq(asked, DOUBTFUL_CLAIMS_PER_S);
+    cr_expect_leq(asked, DOUBTFUL_CLAIMS_PER_S + 2);
+    cr_expect_leq(claimed_of_forged(&second), 2, "in the same second");
+    cr_expect_eq(endpoint_count(&second, WORKER_DROPPED_NO_SESSION), 200);
+    endpoint_run(&second, 1000);
+    cr_expect_geq(claimed_of_forged(&second), DOUBTFUL_CLAIMS_PER_S, "in the next");
+    close_both();
+}
+
+/* This worker has made few CIDs, and others many. */
+Test(dtls_store, a_session_with_a_nonce_far_ahead_is_adopted_and_makes_others_credible)
+{
+    struct peer neighbour;
+    open_both(&(struct peer_options){.cid = true});
+    peer_open(&neighbour, &(struct peer_options){.cid = true,
+                                                 .identity = ENDPOINT_IDENTITY2,
+                                                 .address = endpoint_address(7, 777)});
+    cr_assert(peer_connect(&neighbour, &first));
+    cr_assert(peer_converses(&neighbour, &first));
+    pass(MARK_INTERVAL_MS);
+    know_of_few_nonces(&second);
+    cr_expect(peer_converses(&peer, &second));
+    (void)claimed_of_forged(&second); /* uses up what is spent on doubtful ones */
+    cr_expect(peer_converses(&neighbour, &second));
+    cr_expect_eq(second.adopted, 2);
+    peer_close(&neighbour);
     close_both();
 }
 
