@@ -24,6 +24,11 @@ size_t protect_overhead(const struct suite *suite, size_t cid_length)
            suite->tag_length;
 }
 
+uint16_t protect_prefix_apart(uint16_t epoch, uint16_t theirs)
+{
+    return theirs == epoch || theirs == (uint16_t)(epoch - 1) ? (uint16_t)(0x8000 | epoch) : epoch;
+}
+
 size_t protect_additional_data(uint8_t aad[PROTECT_AAD_MAX], const struct record_header *header,
                                uint16_t version, size_t plaintext_length)
 {

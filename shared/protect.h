@@ -54,6 +54,11 @@ MUST_USE enum status protect_open(struct protector *protector, const struct suit
                                   const struct record_keys *keys, const struct record *record,
                                   uint8_t **content, size_t *length, uint8_t *type);
 
+/* The nonce prefix for records that follow a handshake whose library has sealed under the same key,
+ * with explicit nonces that count up and begin with `theirs`. The epoch, as is customary, unless
+ * theirs are, or may carry into, those that begin so. */
+uint16_t protect_prefix_apart(uint16_t epoch, uint16_t theirs);
+
 /* The additional data, exposed for its known-answer test. At most PROTECT_AAD_MAX octets. */
 #define PROTECT_AAD_MAX 64
 size_t protect_additional_data(uint8_t aad[PROTECT_AAD_MAX], const struct record_header *header,

@@ -224,8 +224,7 @@ uint64_t tls_timeout_ms(const struct tls *tls)
 }
 
 /* The explicit nonces of AES-GCM and AES-CCM that wolfSSL puts on its repeated Finished count up
- * from a start of its choice; ours are prefix ‖ sequence number. The prefix is the epoch, as is
- * customary, unless wolfSSL's nonces are, or may carry into, those that begin so. */
+ * from a start of its choice; ours are prefix ‖ sequence number. */
 static uint16_t choose_prefix(const struct tls_context *context, size_t peer_cid_length,
                               const struct suite *suite)
 {
@@ -237,9 +236,8 @@ static uint16_t choose_prefix(const struct tls_context *context, size_t peer_cid
         struct record record;
         while (record_next(&datagram, peer_cid_length, &record) == STATUS_OK) {
             struct cursor payload = cursor_over(record.payload, record.payload_length);
-            uint16_t theirs = record.epoch == epoch ? cursor_u16(&payload) : UINT16_MAX;
-            if (suite->explicit_length > 0 && (theirs == epoch || theirs == epoch - 1))
-                return 0x8000 | epoch;
+            if (suite->explicit_length > 0 && record.epoch == epoch)
+                return protect_prefix_apart(epoch, cursor_u16(&payload));
         }
     }
     return epoch;

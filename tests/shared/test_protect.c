@@ -321,3 +321,15 @@ Test(protect, the_last_sequence_number)
                  STATUS_EXHAUSTED);
     cr_expect_eq(writer_length(&writer), 0);
 }
+
+/* Counters go up: from the epoch less one they may carry into it. */
+Test(protect, prefix_is_apart)
+{
+    for (unsigned theirs = 0; theirs <= UINT16_MAX; theirs++) {
+        uint16_t ours = protect_prefix_apart(1, (uint16_t)theirs);
+        cr_assert_neq(ours, (uint16_t)theirs);
+        cr_assert_neq(ours, (uint16_t)(theirs + 1));
+        if (theirs > 1)
+            cr_assert_eq(ours, 1);
+    }
+}
