@@ -1,0 +1,133 @@
+/* The fleet from inside: devices, and what the files fleet*.c need of each other. */
+#ifndef HOLDFAST_BENCH_DEVICE_H
+#define HOLDFAST_BENCH_DEVICE_H
+
+#include "bench/association.h"
+#include "bench/dial.h"
+#include "bench/fleet.h"
+#include "bench/question.h"
+#include "bench/wire.h"
+#include "bench/workload.h"
+#include "shared/wheel.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Of a device that shares a socket: its index, on all records of the server's. */
+#define DEVICE_CID_LENGTH 4
+#define DEVICE_NO_SOCKET (-1)
+
+enum device_state {
+    DEVICE_IDLE,     /* without a session, in the queue for a handshake */
+    DEVICE_RESTING,  /* likewise, for a while: its handshake has failed */
+    DEVICE_DIALLING, /* in its handshake */
+    DEVICE_MOVING,   /* has pinged the server from the socket that it shares */
+    DEVICE_READY,    /* in the queue for a request */
+    DEVICE_ASKING,   /* has a request outstanding */
+    DEVICE_HEARD,    /* likewise, acknowledged, with the response yet to come */
+};
+
+struct device {
+    struct timer timer; /* first: a timer is its device */
+    struct device *next;
+    struct fleet *fleet;
+    struct dial *dial; /* DEVICE_DIALLING */
+    uint64_t due_us;   /* when the request or handshake at hand was due */
+    uint32_t number;   /* of the next request */
+    uint32_t hops;     /* changes of a shared socket */
+    uint32_t wait_ms;  /* the timer's */
+    int socket;
+    uint16_t message_id;   /* of the request or ping at hand */
+    uint8_t state;         /* enum device_state */
+    uint8_t operation;     /* enum operation, of the request at hand */
+    uint8_t retransmitted; /* times */
+    bool owns_socket;
+    bool recovered; /* since the mark */
+    bool affected;  /* has retransmitted since the mark */
+    struct association association;
+};
+_Static_assert(sizeof(struct device) <= 288, "fleet.h says so");
+
+struct device_queue {
+    struct device *first, *last;
+};
+
+struct fleet {
+    const struct plan *plan;
+    struct wire wire;
+    struct wheel wheel;
+    struct protector protector;
+    struct dialer dialer;
+    struct device *devices;
+    int *shared;               /* sockets; NULL: each device has its own */
+    size_t shared_count;       /* of them that are open */
+    struct device_queue idle;  /* for a handshake */
+    struct device_queue ready; /* for a request */
+    size_t dialling;           /* in DEVICE_DIALLING or DEVICE_MOVING */
+    size_t established;        /* in DEVICE_READY, DEVICE_ASKING or DEVICE_HEARD */
+    size_t outstanding;        /* in DEVICE_ASKING or DEVICE_HEARD */
+    enum fleet_phase phase;
+    struct pace pace;
+    uint64_t run; /* random: names the run's events */
+    uint64_t random;
+    uint64_t now_us;
+    uint64_t phase_start_us;
+    uint64_t run_start_us;
+    uint64_t last_served_us;
+    uint64_t mark_us;
+    uint64_t mark_checked_us;
+    FILE *acknowledged;
+    struct tally tally;
+};
+
+static inline uint32_t device_index(const struct device *device)
+{
+    return (uint32_t)(device - device->fleet->devices);
+}
+
+void device_queue_add(struct device_queue *queue, struct device *device);
+struct device *device_queue_take(struct device_queue *queue);
+
+/* --- fleet.c --- */
+
+/* Sets the device's timer to wait_ms from now. */
+void fleet_set_timer(struct device *device);
+/* RFC 7252 section 4.8: between ACK_TIMEOUT and ACK_TIMEOUT * ACK_RANDOM_FACTOR. */
+uint32_t fleet_first_wait_ms(struct fleet *fleet);
+/* The device has a session and nothing to do. */
+void fleet_ready(struct device *device);
+
+/* --- fleet_receive.c --- */
+
+/* A wire_receive_fn. */
+void fleet_receive(void *owner, uint32_t tag, uint8_t *datagram, size_t length);
+
+/* --- fleet_dial.c: handshakes --- */
+
+/* A handshake that was due at due_us. */
+void fleet_dial(struct device *device, uint64_t due_us);
+void fleet_dial_send(void *owner, const uint8_t *datagram, size_t length);
+void fleet_dial_input(struct device *device, const uint8_t *datagram, size_t length);
+void fleet_dial_time_out(struct device *device); /* DEVICE_DIALLING */
+void fleet_move_time_out(struct device *device); /* DEVICE_MOVING */
+/* The server has answered from the shared socket. */
+void fleet_moved(struct device *device);
+/* Forgets the session and queues the device for a handshake. */
+void fleet_hang_up(struct device *device);
+/* Another source port. */
+void fleet_rebind(struct device *device);
+
+/* --- fleet_ask.c: requests --- */
+
+void fleet_ask(struct device *device, uint64_t due_us);
+void fleet_ask_time_out(struct device *device); /* DEVICE_ASKING or DEVICE_HEARD */
+/* A CoAP message for the device, out of its record. */
+void fleet_message(struct device *device, const uint8_t *bytes, size_t length);
+/* Sends a message, sealed where there is a session. */
+void fleet_transmit(struct device *device, enum record_type type, const uint8_t *message,
+                    size_t length);
+void fleet_ping(struct device *device);
+
+#endif

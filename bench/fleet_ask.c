@@ -1,0 +1,252 @@
+#include "bench/device.h"
+
+#include <string.h>
+
+#define TOKEN_SIZE (DEVICE_CID_LENGTH + 2)
+
+static bool is_named_by_token(const struct fleet *fleet)
+{
+    return fleet->shared && !fleet->plan->is_secure;
+}
+
+void fleet_transmit(struct device *device, enum record_type type, const uint8_t *message,
+                    size_t length)
+{
+    struct fleet *fleet = device->fleet;
+    struct writer writer = writer_over(wire_space(&fleet->wire), DATAGRAM_SIZE_MAX);
+    enum status status = STATUS_OK;
+    if (fleet->plan->is_secure)
+        status = association_seal(&device->association, &fleet->protector, type, message, length,
+                                  &writer);
+    else
+        writer_bytes(&writer, message, length);
+    if (status == STATUS_OK && writer_ok(&writer))
+        wire_send(&fleet->wire, device->socket, writer_length(&writer));
+}
+
+static void transmit_empty(struct device *device, enum question_type type, uint16_t message_id)
+{
+    uint8_t space[4];
+    struct writer writer = writer_over(space, sizeof(space));
+    question_write_empty(&writer, type, message_id);
+    fleet_transmit(device, RECORD_TYPE_APPLICATION_DATA, space, writer_length(&writer));
+}
+
+void fleet_ping(struct device *device)
+{
+    transmit_empty(device, QUESTION_CON, device->message_id);
+}
+
+/* The request that device->number - 1 names, the same each time. The token is the message id, which
+ * is as unlike others as it needs be: one request is outstanding. */
+static void transmit_request(struct device *device)
+{
+    const struct fleet *fleet = device->fleet;
+    enum operation operation = (enum operation)device->operation;
+    uint8_t token[TOKEN_SIZE];
+    uint8_t payload[WORKLOAD_PAYLOAD_MAX];
+    uint8_t space[DATAGRAM_SIZE_MAX];
+    struct writer token_writer = writer_over(token, sizeof(token));
+    if (is_named_by_token(fleet))
+        writer_u32(&token_writer, device_index(device));
+    writer_u16(&token_writer, device->message_id);
+    const struct question question = {
+        .code = operation == OPERATION_GET ? QUESTION_GET : QUESTION_POST,
+        .message_id = device->message_id,
+        .path = fleet->plan->path ? fleet->plan->path : workload_path(operation),
+        .token = token,
+        .token_length = writer_length(&token_writer),
+        .payload = payload,
+        .payload_length =
+            workload_payload(operation, fleet->run, device_index(device), device->number - 1,
+                             fleet->plan->payload_length, payload),
+    };
+    struct writer writer = writer_over(space, sizeof(space));
+    question_write(&writer, &question);
+    if (writer_ok(&writer))
+        fleet_transmit(device, RECORD_TYPE_APPLICATION_DATA, space, writer_length(&writer));
+}
+
+void fleet_ask(struct device *device, uint64_t due_us)
+{
+    struct fleet *fleet = device->fleet;
+    const struct plan *plan = fleet->plan;
+    uint32_t index = device_index(device);
+    if (workload_rebinds(plan->workload, index, device->number, plan->rebind_every))
+        fleet_rebind(device);
+    device->operation = (uint8_t)workload_operation(plan->workload, index, device->number++);
+    device->message_id++;
+    device->due_us = due_us;
+    device->retransmitted = 0;
+    device->wait_ms = fleet_first_wait_ms(fleet);
+    device->state = DEVICE_ASKING;
+    fleet->outstanding++;
+    fleet->tally.requests++;
+    transmit_request(device);
+    fleet_set_timer(device);
+}
+
+/* A device that nobody answers starts anew, as a real one would. */
+static void lose(struct device *device)
+{
+    struct fleet *fleet = device->fleet;
+    fleet->tally.lost++;
+    fleet->outstanding--;
+    if (fleet->plan->is_secure)
+        fleet_hang_up(device);
+    else
+        fleet_ready(device);
+}
+
+void fleet_ask_time_out(struct device *device)
+{
+    struct fleet *fleet = device->fleet;
+    if (device->state == DEVICE_HEARD || device->retransmitted == fleet->plan->retransmits_max) {
+        lose(device);
+        return;
+    }
+    device->retransmitted++;
+    device->affected = fleet->tally.marked;
+    device->wait_ms *= 2;
+    fleet->tally.retransmissions++;
+    transmit_request(device);
+    fleet_set_timer(device);
+}
+
+static void note_recovery(struct device *device)
+{
+    struct fleet *fleet = device->fleet;
+    if (!fleet->tally.marked || device->recovered)
+        return;
+    uint64_t us = fleet->now_us - fleet->mark_us;
+    device->recovered = true;
+    histogram_add(&fleet->tally.recovery, us);
+    if (device->affected)
+        histogram_add(&fleet->tally.affected, us);
+}
+
+static void note_gap(struct fleet *fleet)
+{
+    if (fleet->phase != FLEET_RUN)
+        return;
+    uint64_t gap_us = fleet->now_us - fleet->last_served_us;
+    if (gap_us > fleet->tally.max_gap_us)
+        fleet->tally.max_gap_us = gap_us;
+    fleet->last_served_us = fleet->now_us;
+}
+
+static void serve(struct device *device)
+{
+    struct fleet *fleet = device->fleet;
+    fleet->tally.served++;
+    if (fleet->phase == FLEET_RUN)
+        fleet->tally.served_in_run++;
+    histogram_add(&fleet->tally.latency, fleet->now_us - device->due_us);
+    note_gap(fleet);
+    note_recovery(device);
+    if (fleet->acknowledged && device->operation == OPERATION_EVENT) {
+        uint8_t name[WORKLOAD_PAYLOAD_MAX];
+        (void)workload_payload(OPERATION_EVENT, fleet->run, device_index(device),
+                               device->number - 1, 0, name);
+        (void)fprintf(fleet->acknowledged, "%.*s\n", WORKLOAD_EVENT_MIN, (const char *)name);
+    }
+}
+
+static bool is_right(const struct device *device, const struct answer *answer)
+{
+    const struct fleet *fleet = device->fleet;
+    uint8_t payload[WORKLOAD_PAYLOAD_MAX];
+    if (device->operation != OPERATION_ECHO || fleet->plan->path)
+        return true;
+    size_t length = workload_payload(OPERATION_ECHO, fleet->run, device_index(device),
+                                     device->number - 1, fleet->plan->payload_length, payload);
+    return answer->payload_length == length &&
+           (length == 0 || memcmp(answer->payload, payload, length) == 0);
+}
+
+static void take_answer(struct device *device, const struct answer *answer)
+{
+    struct fleet *fleet = device->fleet;
+    wheel_cancel(&fleet->wheel, &device->timer);
+    fleet->outstanding--;
+    switch (answer_class(answer->code)) {
+    case 2:
+        if (is_right(device, answer))
+            serve(device);
+        else
+            fleet->tally.wrong++;
+        break;
+    case 5:
+        fleet->tally.unavailable++;
+        break;
+    default:
+        fleet->tally.refused++;
+        break;
+    }
+    fleet_ready(device);
+}
+
+/* Acknowledged: the response comes as a message of its own (RFC 7252 section 5.2.2). It has the
+ * time that the request would have had. */
+static void hear(struct device *device)
+{
+    uint64_t retransmits_left = device->fleet->plan->retransmits_max - device->retransmitted;
+    device->state = DEVICE_HEARD;
+    device->wait_ms *= (2u << retransmits_left) - 1;
+    fleet_set_timer(device);
+}
+
+static bool is_awaited(const struct device *device, const struct answer *answer)
+{
+    bool by_id = answer->message_id == device->message_id;
+    struct cursor token = cursor_over(answer->token, answer->token_length);
+    if (is_named_by_token(device->fleet))
+        (void)cursor_u32(&token);
+    bool by_token = cursor_left(&token) == 2 && cursor_u16(&token) == device->message_id;
+    if (device->state != DEVICE_ASKING && device->state != DEVICE_HEARD)
+        return false;
+    switch (answer->type) {
+    case QUESTION_ACK:
+        return by_id && (answer->code == 0 || by_token);
+    case QUESTION_RST:
+        return by_id;
+    case QUESTION_CON:
+    case QUESTION_NON:
+        return by_token && answer_class(answer->code) >= 2;
+    }
+    return false;
+}
+
+void fleet_message(struct device *device, const uint8_t *bytes, size_t length)
+{
+    struct fleet *fleet = device->fleet;
+    struct answer answer;
+    if (!answer_read(&answer, bytes, length)) {
+        fleet->tally.strays++;
+        return;
+    }
+    if (device->state == DEVICE_MOVING && answer.type == QUESTION_RST &&
+        answer.message_id == device->message_id) {
+        fleet_moved(device);
+        return;
+    }
+    if (is_awaited(device, &answer)) {
+        if (answer.type == QUESTION_CON)
+            transmit_empty(device, QUESTION_ACK, answer.message_id);
+        if (answer.type != QUESTION_ACK || answer.code != 0)
+            take_answer(device, &answer);
+        else if (device->state == DEVICE_ASKING)
+            hear(device);
+        return;
+    }
+    /* RFC 7252 section 4.3: a ping, "provoking a Reset message". So does what nobody asked for;
+     * a response that has come before is acknowledged again (section 4.2). */
+    if (answer.type == QUESTION_CON) {
+        fleet->tally.pings += answer.code == 0;
+        transmit_empty(device, answer_class(answer.code) >= 2 ? QUESTION_ACK : QUESTION_RST,
+                       answer.message_id);
+        if (answer.code == 0)
+            return;
+    }
+    fleet->tally.strays++;
+}
