@@ -70,7 +70,11 @@ static struct ownership owner_by_address(struct dtls *dtls, const struct path *p
     struct session *session = session_by_address(&dtls->sessions, &path->address);
     if (session && session->uses_cid)
         session = NULL; /* RFC 9146 section 3: once negotiated, each record carries it */
-    if (handshake && (!session || record->type == RECORD_TYPE_HANDSHAKE))
+    /* Application data is not for a handshake under way: its client sends none before our last
+     * flight. Whoever repeats an old ClientHello with its cookie begins one, and must not keep the
+     * session at this address from being found in the store. */
+    bool is_data = record->type == RECORD_TYPE_APPLICATION_DATA;
+    if (handshake && (session ? record->type == RECORD_TYPE_HANDSHAKE : !is_data))
         return (struct ownership){.owner = OWNER_HANDSHAKE, .handshake = handshake};
     if (session)
         return (struct ownership){.owner = OWNER_SESSION, .session = session};
