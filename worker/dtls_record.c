@@ -168,8 +168,11 @@ void dtls_receive_record(struct dtls *dtls, struct session *session, const struc
         return;
     }
     enum replay_outcome freshness = replay_check(&session->replay, record->sequence);
-    if (!is_fresh(dtls, freshness))
+    if (!is_fresh(dtls, freshness)) {
+        if (!session->uses_cid)
+            dtls_doubt_session(dtls, session); /* another session's numbers begin anew */
         return;
+    }
 
     uint8_t *content;
     size_t length;
@@ -179,6 +182,8 @@ void dtls_receive_record(struct dtls *dtls, struct session *session, const struc
     if (status == STATUS_MALFORMED || status == STATUS_BAD_TAG) {
         dtls_count(dtls,
                    status == STATUS_MALFORMED ? WORKER_DROPPED_MALFORMED : WORKER_DROPPED_BAD_TAG);
+        if (!session->uses_cid)
+            dtls_doubt_session(dtls, session);
         return;
     }
     replay_accept(&session->replay, record->sequence);

@@ -42,6 +42,29 @@ void dtls_lose_session(struct dtls *dtls, const struct cid *cid)
     dtls_drop_session(dtls, session);
 }
 
+/* Only what says that the address is another session's ends this one, and here only: that one is
+ * adopted when its peer repeats the record. */
+static void address_answered(void *owner, const struct store_answer *answer)
+{
+    struct dtls *dtls = owner;
+    struct cid holder = {.length = (uint8_t)answer->value.length};
+    if (answer->outcome != STORE_OK || answer->value.length > CID_LENGTH_MAX)
+        return;
+    memcpy(holder.bytes, answer->value.bytes, holder.length);
+    if (!cid_equal(&holder, &answer->subject))
+        dtls_lose_session(dtls, &answer->subject);
+}
+
+void dtls_doubt_session(struct dtls *dtls, struct session *session)
+{
+    const struct store_waiter waiter = {address_answered, dtls, session->own_cid, 0};
+    uint8_t now_s = (uint8_t)(dtls->now_ms / 1000);
+    if (now_s == session->doubted_s)
+        return;
+    if (store_find_session(dtls->options.store, &session->path.address, &waiter) == STATUS_OK)
+        session->doubted_s = now_s;
+}
+
 /* --- coming from a handshake --- */
 
 static void take_result(struct session *session, const struct handshake *handshake)

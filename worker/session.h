@@ -51,6 +51,8 @@ struct session {
     struct cid peer_cid;
     uint8_t suite;        /* index into suites[] */
     uint8_t lease;        /* enum session_lease */
+    uint8_t doubted_s;    /* low octet of the second in which the store was last asked whose the
+                             address is */
     bool uses_cid : 1;    /* the peer puts own_cid on its records */
     bool path_proven : 1; /* the address has answered */
     bool ping_sent : 1;
