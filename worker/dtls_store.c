@@ -184,6 +184,14 @@ static void take_record(struct session *session, const struct session *stored)
     session->heard = true; /* its handshake is another worker's, if anybody's */
 }
 
+/* Another worker has had it since, as the fence tells: what we hold of it is not how it was left.
+ */
+static bool has_been_away(const struct session *session, const struct store_answer *claimed)
+{
+    return claimed->fence > UINT64_C(1) + session->fence &&
+           claimed->first >= session->send_next + session->lease_left;
+}
+
 /* Ours already, and ours again: the fence has risen. */
 static enum status adopt_again(struct dtls *dtls, struct session *session,
                                const struct store_answer *claimed)
@@ -202,8 +210,10 @@ enum status dtls_adopt(void *owner, const struct cid *cid, const struct store_an
     struct dtls *dtls = owner;
     struct session_record record;
     struct session *session = session_by_cid(&dtls->sessions, cid->bytes, cid->length);
-    if (session)
+    if (session && !has_been_away(session, claimed))
         return adopt_again(dtls, session, claimed);
+    if (session)
+        dtls_lose_session(dtls, cid);
     uint8_t plain[STORE_SEALED_MAX];
     enum status status = STATUS_OK;
     enum session_record_outcome outcome = session_record_read(
