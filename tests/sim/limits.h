@@ -1,0 +1,18 @@
+/* Sizes of a simulated cluster. */
+#ifndef HOLDFAST_TESTS_SIM_LIMITS_H
+#define HOLDFAST_TESTS_SIM_LIMITS_H
+
+#define SIM_LBS 2
+#define SIM_NODES 3 /* workers */
+#define SIM_DEVICES_MAX 8
+#define SIM_STORE_CLIENTS (SIM_NODES + SIM_LBS) /* workers first */
+#define SIM_FAULTS_MAX 16
+#define SIM_BACKLOG_MAX 256 /* datagrams that wait in the sockets of a stopped worker */
+
+#define SIM_FAULTS_FROM_MS 2500
+#define SIM_CALM_MS 16000        /* all faults are over */
+#define SIM_ANSWER_BOUND_MS 8000 /* from then on: for a session that is in the store */
+#define SIM_HANDSHAKE_BOUND_MS 20000
+#define SIM_END_MS (SIM_CALM_MS + SIM_HANDSHAKE_BOUND_MS)
+
+#endif

@@ -1,0 +1,118 @@
+/* The checks. What is watched is what leaves a worker, what the store carries out and what a device
+ * hears; of a worker's inside only the replay windows are looked at. */
+#ifndef HOLDFAST_TESTS_SIM_ORACLE_H
+#define HOLDFAST_TESTS_SIM_ORACLE_H
+
+#include "shared/protect.h"
+#include "shared/replay.h"
+#include "shared/suite.h"
+#include "tests/sim/question.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct sim;
+struct node;
+struct device;
+struct session;
+
+/* X(ENUM, name, what it says) */
+#define INVARIANTS(X)                                                                           \
+    X(NONE, "none", "nothing was violated")                                                     \
+    X(NONCE, "nonce", "a number or an explicit nonce is sealed with once under a key")          \
+    X(COMMIT, "commit", "what a device saw acknowledged is in the log, once")                   \
+    X(OWNER, "owner", "who writes with a fence is whom the store gave it to, and the last one") \
+    X(REPLAY, "replay", "a record counts twice only if the store could not know of it")         \
+    X(MARK, "mark", "a window that moves is on its way to the store within 50 ms")              \
+    X(REPLY, "reply", "a repeated change is answered with the same octets")                     \
+    X(SESSION, "session", "a session that is in the store is served, without a handshake")
+
+enum invariant {
+#define INVARIANT_ENUM(id, name, what) INVARIANT_##id,
+    INVARIANTS(INVARIANT_ENUM)
+#undef INVARIANT_ENUM
+        INVARIANTS_COUNT
+};
+
+/* One end of a handshake: what a device's session seals its records with. */
+struct keyed {
+    size_t device;
+    const struct suite *suite;
+    struct record_keys keys;
+    uint8_t peer_cid_length;
+    struct sealed *sealed;
+    size_t sealed_count;
+    size_t sealed_size;
+};
+struct sealed {
+    uint64_t sequence;
+    uint64_t nonce; /* explicit */
+};
+
+/* A session in the memory of a worker. */
+struct holding {
+    uint64_t life;
+    uint64_t session_id;
+    struct cid cid;
+    struct replay seen;        /* as last looked at */
+    uint64_t unsaved_since_ms; /* UINT64_MAX: all is on its way to the store */
+};
+
+/* A session's history. */
+struct accepted {
+    uint64_t sequence;
+    uint64_t fence;
+};
+struct claimed {
+    uint64_t fence;
+    struct replay stored; /* what the store knew when it gave it */
+};
+struct history {
+    struct cid cid;
+    uint64_t fence; /* the last that the store gave, and to whom */
+    uint64_t owner;
+    struct replay stored; /* as the store has confirmed it */
+    struct claimed *claimed;
+    size_t claimed_count;
+    struct accepted *accepted;
+    size_t accepted_count;
+};
+
+struct oracle {
+    struct protector protector;
+    struct keyed *keyed;
+    size_t keyed_count;
+    struct holding *holdings;
+    size_t holding_count;
+    struct history *histories;
+    size_t history_count;
+};
+
+void oracle_init(struct oracle *oracle);
+void oracle_free(struct oracle *oracle);
+
+/* --- from the store --- */
+void oracle_mark_asked(struct sim *sim, uint64_t life, const struct cid *cid);
+void oracle_carried_out(struct sim *sim, const struct question *question);
+/* Its asker hears that it may or may not be done. */
+void oracle_doubted(struct sim *sim, const struct question *question);
+
+/* --- from workers --- */
+void oracle_sealed(struct sim *sim, const struct node *node, const struct address *to,
+                   const uint8_t *datagram, size_t length);
+/* Compares each window with what it was. */
+void oracle_look(struct sim *sim, const struct node *node);
+void oracle_adopted(struct sim *sim, const struct node *node, const struct session *session);
+void oracle_left(struct sim *sim, const struct node *node, const struct session *session);
+void oracle_ended(struct sim *sim, uint64_t life);
+
+/* --- from devices --- */
+/* Its keys, before they are gone. */
+void oracle_learn_keys(struct sim *sim, struct device *device);
+void oracle_acknowledged(struct sim *sim, uint16_t message_id, const char *payload);
+/* A client that calls its handshake done: its session is in the store. */
+void oracle_connected(struct sim *sim, struct device *device);
+void oracle_end(struct sim *sim);
+
+#endif
