@@ -12,191 +12,11 @@
 #define DRAIN_MOST_MS 1200
 
 #define RESTART_MS 300 /* from the end of a process to its next life */
-#define NODE_SESSIONS_MAX 64
-#define NODE_HANDSHAKES_MAX 32
-#define NODE_EXCHANGES_MAX 1024
-
-static uint64_t clock_ms(const struct node *node)
-{
-    return node->sim->now_ms + node->offset_ms;
-}
-
-static struct coap_now coap_now_of(const struct node *node)
-{
-    return (struct coap_now){clock_ms(node), sim_unix_ms(node->sim) + (uint64_t)node->wall_off_ms};
-}
-
-/* --- as worker/worker.c: upwards --- */
-
-static void reply_committed(struct node *node, struct session *session, uint16_t message_id,
-                            enum coap_saved saved)
-{
-    struct writer reply = writer_over(node->reply, sizeof(node->reply));
-    if (coap_committed(node->coap, session->id, message_id, saved, clock_ms(node), &reply) ==
-        COAP_REPLY)
-        dtls_send(node->dtls, session, node->reply, writer_length(&reply));
-}
-
-static void exchange_saved(void *owner, const struct store_answer *answer)
-{
-    struct node *node = owner;
-    const struct cid *cid = &answer->subject;
-    struct session *session = session_by_cid(&node->dtls->sessions, cid->bytes, cid->length);
-    enum coap_saved saved = COAP_NOT_STORED;
-    switch (answer->outcome) {
-    case STORE_STALE:
-    case STORE_NOT_FOUND:
-        dtls_lose_session(node->dtls, cid);
-        return;
-    case STORE_OK:
-        saved = COAP_STORED;
-        break;
-    case STORE_EXISTS:
-    case STORE_UNAVAILABLE:
-        break;
-    }
-    if (session)
-        reply_committed(node, session, (uint16_t)answer->tag, saved);
-}
-
-static void save_exchange(struct node *node, struct session *session,
-                          const struct coap_commit *commit)
-{
-    const struct store_waiter waiter = {exchange_saved, node, session->own_cid, commit->message_id};
-    const struct store_exchange exchange = {.slot = commit->slot, .value = commit->value};
-    if (store_save_exchange(node->store, session->fence, &exchange, commit->event, &waiter) !=
-        STATUS_OK)
-        reply_committed(node, session, commit->message_id, COAP_NOT_STORED);
-}
-
-static void receive_content(void *owner, struct session *session, uint64_t now_ms,
-                            const uint8_t *message, size_t length)
-{
-    struct node *node = owner;
-    (void)now_ms;
-    oracle_look(node->sim, node);
-    const struct coap_peer peer = {
-        .session_id = session->id, .session = session, .address = session->path.address};
-    struct writer reply = writer_over(node->reply, sizeof(node->reply));
-    struct coap_commit commit;
-    switch (coap_receive(node->coap, &peer, coap_now_of(node), message, length, &reply, &commit)) {
-    case COAP_REPLY:
-        dtls_send(node->dtls, session, node->reply, writer_length(&reply));
-        break;
-    case COAP_RESET:
-        if (session->ping_sent && commit.message_id == session->ping_id)
-            dtls_path_answered(node->dtls, session);
-        break;
-    case COAP_COMMIT:
-        save_exchange(node, session, &commit);
-        break;
-    case COAP_SILENCE:
-    case COAP_DROPPED:
-        break;
-    }
-}
-
-/* --- as worker/worker.c: downwards --- */
-
-static void send_datagram(void *owner, const struct path *path, const uint8_t *datagram,
-                          size_t length)
-{
-    struct node *node = owner;
-    struct sim *sim = node->sim;
-    oracle_sealed(sim, node, &path->address, datagram, length);
-    if (path->lb >= SIM_LBS)
-        return;
-    uint64_t due_ms = weather_link_way(sim, path->lb, node->index);
-    trace_line(&sim->trace, sim->now_ms, "worker %zu: %zu octets to port %u by lb %u%s",
-               node->index, length, path->address.port, path->lb,
-               due_ms == UINT64_MAX ? " (lost)" : "");
-    if (due_ms == UINT64_MAX)
-        return;
-    struct step *step = steps_add(&sim->steps, due_ms, STEP_LB_REPLY, path->lb, datagram, length);
-    step->address = path->address;
-    step->to_boot = node->lbs[path->lb];
-}
-
-static size_t write_probe(void *owner, struct session *session, uint8_t *space, size_t size)
-{
-    (void)owner;
-    struct writer writer = writer_over(space, size);
-    if (!session->ping_sent)
-        session->ping_id = session->next_message_id++;
-    coap_write_ping(&writer, session->ping_id);
-    return writer_ok(&writer) ? writer_length(&writer) : 0;
-}
-
-static void restore_exchanges(void *owner, const struct session *session,
-                              const struct store_exchange *exchanges, size_t count)
-{
-    struct node *node = owner;
-    oracle_adopted(node->sim, node, session);
-    for (size_t i = 0; i < count; i++) {
-        enum status status =
-            coap_restore(node->coap, session->id, coap_now_of(node), exchanges[i].value);
-        if (status != STATUS_OK)
-            sim_violated(node->sim, INVARIANT_COMMIT, "an exchange could not be restored: %s",
-                         status_text(status));
-    }
-}
-
-static void forget_session(void *owner, const struct session *session)
-{
-    struct node *node = owner;
-    oracle_look(node->sim, node);
-    oracle_left(node->sim, node, session);
-    coap_forget(node->coap, session->id);
-    trace_line(&node->sim->trace, node->sim->now_ms, "worker %zu: lets go of %s", node->index,
-               sim_name(&session->own_cid));
-}
-
-/* --- as worker/worker.c: an id, and what it takes to serve --- */
-
-static void start_coap(struct node *node, uint16_t id)
-{
-    const struct coap_options options = {
-        .worker_id = id,
-        .hash_key = {node->life, 2},
-        .exchanges_max = NODE_EXCHANGES_MAX,
-        .metrics = &node->metrics,
-    };
-    enum status status = coap_new(&node->coap, &options);
-    assert(status == STATUS_OK);
-}
-
-static void start_dtls(struct node *node, uint16_t id)
-{
-    const struct dtls_options options = {
-        .cluster_key = &node->sim->key,
-        .store = node->store,
-        .identities = &node->identities,
-        .vault = &node->vault,
-        .metrics = &node->metrics,
-        .worker_id = id,
-        .cid_length = CID_LENGTH_DEFAULT,
-        .cid_config_id = SIM_CID_CONFIG,
-        .sessions_max = NODE_SESSIONS_MAX,
-        .handshakes_max = NODE_HANDSHAKES_MAX,
-        .session_idle_s = SESSION_IDLE_S_DEFAULT,
-        .send = send_datagram,
-        .receive = receive_content,
-        .probe = write_probe,
-        .ended = forget_session,
-        .adopted = restore_exchanges,
-        .owner = node,
-    };
-    node->dtls = calloc(1, sizeof(*node->dtls));
-    assert(node->dtls);
-    enum status status = dtls_init(node->dtls, &options, clock_ms(node));
-    assert(status == STATUS_OK);
-}
 
 static void joined(void *owner, uint16_t id)
 {
     struct node *node = owner;
-    start_coap(node, id);
-    start_dtls(node, id);
+    node_serve(node, id);
     node->stage = NODE_SERVING;
     member_serve(&node->member);
     trace_line(&node->sim->trace, node->sim->now_ms, "worker %zu: serves as %u", node->index, id);
@@ -217,13 +37,13 @@ static void plan(struct node *node)
     if (node->stage == NODE_DOWN)
         return;
     uint64_t next_ms = member_next_ms(&node->member);
-    if (node->stage == NODE_DRAINING && next_ms > clock_ms(node) + PING_INTERVAL_MS / 2)
-        next_ms = clock_ms(node) + PING_INTERVAL_MS / 2;
+    if (node->stage == NODE_DRAINING && next_ms > node_clock_ms(node) + PING_INTERVAL_MS / 2)
+        next_ms = node_clock_ms(node) + PING_INTERVAL_MS / 2;
     uint64_t dtls_ms = node->dtls ? dtls_next_ms(node->dtls) : UINT64_MAX;
     next_ms = dtls_ms < next_ms ? dtls_ms : next_ms;
     if (next_ms == UINT64_MAX)
         return;
-    uint64_t least_ms = clock_ms(node) + 1;
+    uint64_t least_ms = node_clock_ms(node) + 1;
     uint64_t due_ms = (next_ms < least_ms ? least_ms : next_ms) - node->offset_ms;
     if (node->wake_ms > node->sim->now_ms && node->wake_ms <= due_ms)
         return;
@@ -280,7 +100,7 @@ void node_start(struct node *node)
     node->is_stopped = false; /* a new process is not */
     node->wake_ms = 0;
     memset(node->lbs, 0, sizeof(node->lbs));
-    enum status status = boot_id_new(&node->boot, coap_now_of(node).unix_ms);
+    enum status status = boot_id_new(&node->boot, node_unix_ms(node));
     assert(status == STATUS_OK);
     node->store = store_link_new(sim, node->index, node->life);
     const struct hash_key hash_key = {node->life, 3};
@@ -323,14 +143,14 @@ void node_drain(struct node *node)
     if (node->stage != NODE_SERVING)
         return;
     node->stage = NODE_DRAINING;
-    node->drain_ms = clock_ms(node);
+    node->drain_ms = node_clock_ms(node);
     member_drain(&node->member);
     plan(node);
 }
 
 static void run_drain(struct node *node)
 {
-    uint64_t passed_ms = clock_ms(node) - node->drain_ms;
+    uint64_t passed_ms = node_clock_ms(node) - node->drain_ms;
     dtls_save(node->dtls);
     if (passed_ms >= DRAIN_LEAST_MS && dtls_is_saved(node->dtls))
         member_leave(&node->member);
@@ -344,12 +164,12 @@ static void run(struct node *node)
         run_drain(node);
     if (node->stage == NODE_DOWN)
         return;
-    member_run(&node->member, clock_ms(node));
+    member_run(&node->member, node_clock_ms(node));
     if (!node->dtls) {
-        (void)store_run(node->store, clock_ms(node));
+        (void)store_run(node->store, node_clock_ms(node));
     } else {
-        dtls_run(node->dtls, clock_ms(node));
-        coap_expire(node->coap, clock_ms(node));
+        dtls_run(node->dtls, node_clock_ms(node));
+        coap_expire(node->coap, node_clock_ms(node));
         oracle_look(node->sim, node);
     }
     if (node->stage == NODE_LOST)
@@ -390,7 +210,7 @@ static void take_datagram(struct node *node, struct step *step)
         return;
     node->lbs[step->from] = step->boot;
     const struct path path = {.address = step->address, .lb = (uint8_t)step->from};
-    dtls_receive(node->dtls, clock_ms(node), &path, step->bytes, step->length);
+    dtls_receive(node->dtls, node_clock_ms(node), &path, step->bytes, step->length);
     oracle_look(node->sim, node);
 }
 

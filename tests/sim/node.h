@@ -60,4 +60,10 @@ void node_pause(struct node *node, bool begins);
 bool node_step(struct node *node, struct step *step);
 void node_free(struct node *node);
 
+/* node_serve.c */
+uint64_t node_clock_ms(const struct node *node); /* monotonic */
+uint64_t node_unix_ms(const struct node *node);
+/* It has an id: CoAP and DTLS begin. */
+void node_serve(struct node *node, uint16_t id);
+
 #endif
