@@ -218,7 +218,8 @@ static void run_phase(struct fleet *fleet)
             end_run(fleet);
         break;
     case FLEET_DRAIN:
-        if (fleet->outstanding == 0)
+        if (fleet->outstanding == 0 &&
+            (plan->workload != WORKLOAD_HANDSHAKE || fleet->dialling == 0))
             finish(fleet, FLEET_DONE);
         break;
     case FLEET_DONE:

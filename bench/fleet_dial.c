@@ -74,6 +74,8 @@ static void count_handshake(struct device *device)
     if (fleet->phase != FLEET_START)
         tally->handshakes_after_start++;
     histogram_add(&tally->handshake, fleet->now_us - device->due_us);
+    if (fleet->phase == FLEET_DRAIN) /* the span ended with the run */
+        return;
     tally->handshake_span_us = fleet->now_us - fleet->phase_start_us;
     tally->handshake_span_count =
         fleet->phase == FLEET_START ? tally->handshakes : tally->handshakes_after_start;
