@@ -49,6 +49,17 @@ expect_code() { # name code command...
     expect_eq "$name: $*" "$(field code)" "$code"
 }
 
+# True when a device of the fleet has had a change acknowledged since the mark: each asks for one and
+# reads one in turn, so being served again may mean that it has read.
+fleet_has_changed() { # name
+    must "$1" tell
+    (($(field acknowledged) > 0))
+}
+
+fleet_await_change() { # name
+    await "$1: a change is acknowledged again" 10 fleet_has_changed "$1"
+}
+
 changes_are_taken() { # name
     must "$1" post /events 20
     [[ $(field code) == 2.04 ]]
@@ -78,6 +89,7 @@ resumed() { # what
     await 'changes are taken' 10 changes_are_taken witness
     each mark
     each fleet_await
+    each fleet_await_change
     for name in "${both[@]}"; do
         fleet_rest "$name" "$1"
         expect_at_least "$name: acknowledged since" "$(field acknowledged)" 1
