@@ -203,8 +203,7 @@ enum status protect_open(struct protector *protector, const struct suite *suite,
 
     *type = record->type;
     if (with_cid) {
-        /* RFC 9146 section 4: the receiver "scans the [...] from the end toward the beginning
-         * until it finds a non-zero octet", which is the type. */
+        /* RFC 9146 section 4: the type is the last octet that is not zero; what follows is padding. */
         while (text_length > 0 && text[text_length - 1] == 0)
             text_length--;
         if (text_length == 0)

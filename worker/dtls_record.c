@@ -16,8 +16,9 @@ void dtls_claim_address(struct dtls *dtls, struct session *session)
     (void)!session_claim_address(&dtls->sessions, session);
 }
 
-/* RFC 9146 section 6: "the peer address is only replaced [...] if the received datagram has been
- * verified and is newer in terms of both epoch and sequence number than the newest received". */
+/* RFC 9146 section 6: the address follows only a record that has been verified and is newer, in
+ * epoch and sequence number, than the newest before it. Its third condition, that the new address
+ * is able to receive, is what path_credit and the probe are for. */
 static void follow_peer(struct dtls *dtls, struct session *session, const struct path *path)
 {
     if (address_equal(&session->path.address, &path->address)) {

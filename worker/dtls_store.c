@@ -80,6 +80,11 @@ static void take_result(struct session *session, const struct handshake *handsha
     session->replay = handshake->replay;
     session->path = handshake->path;
     session->path_proven = true; /* it returned the cookie */
+    /* RFC 7252 section 4.4 wants a start that differs from session to session. The CID's end is
+     * encrypted, and what is stored at once starts where we do. */
+    const struct cid *cid = &session->own_cid;
+    session->next_message_id =
+        (uint16_t)(cid->bytes[cid->length - 2] << 8 | cid->bytes[cid->length - 1]);
 }
 
 static void take_lease(struct session *session, const struct store_answer *answer)
@@ -131,17 +136,14 @@ enum status dtls_establish(void *owner, struct handshake *handshake,
 {
     struct dtls *dtls = owner;
     struct session *session;
-    uint16_t message_id;
     replace_predecessor(dtls, handshake);
-    enum status status = keys_random(&message_id, sizeof(message_id)); /* RFC 7252 section 4.4 */
-    if (status == STATUS_OK)
-        status = session_add(&dtls->sessions, &handshake->own_cid, handshake->identity.bytes + 2,
-                             handshake->identity.have - 2u, (uint32_t)(now_ms / 1000), &session);
+    enum status status =
+        session_add(&dtls->sessions, &handshake->own_cid, handshake->identity.bytes + 2,
+                    handshake->identity.have - 2u, (uint32_t)(now_ms / 1000), &session);
     if (status != STATUS_OK)
         return status;
     take_result(session, handshake);
     take_lease(session, created);
-    session->next_message_id = message_id;
     dtls_claim_address(dtls, session);
     if (!session->by_address && !session->uses_cid) {
         session_remove(&dtls->sessions, session); /* nobody could ever find it */

@@ -41,8 +41,8 @@ static enum hello_identity_outcome peek_identity(struct handshake *handshake,
     return outcome;
 }
 
-/* RFC 4279 section 2: the server may answer an unknown identity as if it knew it, "so as not to
- * reveal" which exist: the Finished then fails as it does with a wrong key. */
+/* RFC 4279 section 2 lets a server hide that it does not know an identity, by going on as if it did
+ * and the key were wrong: the Finished then fails as it does with a wrong key. */
 static enum status make_unknown_psk(struct handshakes *handshakes, struct handshake *handshake)
 {
     struct octets identity = identity_of(handshake);

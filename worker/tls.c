@@ -8,7 +8,7 @@
 #include <wolfssl/error-ssl.h>
 
 #define CIPHER_LIST_MAX 512
-#define TIMEOUT_FIRST_S 1 /* RFC 6347 section 4.2.4.1: "1 second", doubled up to 60 */
+#define TIMEOUT_FIRST_S 1 /* RFC 6347 section 4.2.4.1: 1 second, doubled up to 60 */
 #define TIMEOUT_LAST_S 60
 
 static int read_input(WOLFSSL *ssl, char *space, int size, void *context)

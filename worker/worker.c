@@ -26,6 +26,7 @@ struct worker {
     struct vault vault;
     struct worker_member member;
     struct coap *coap; /* from joining on, as is dtls */
+    size_t commits;    /* replies that wait for the store */
     bool has_dtls;
     bool failed; /* what an id needs could not be set up */
     struct dtls dtls;
@@ -86,6 +87,7 @@ static void exchange_saved(void *owner, const struct store_answer *answer)
     const struct cid *cid = &answer->subject;
     struct session *session = session_by_cid(&worker->dtls.sessions, cid->bytes, cid->length);
     enum coap_saved saved = COAP_NOT_STORED;
+    worker->commits--;
     switch (answer->outcome) {
     case STORE_STALE:
     case STORE_NOT_FOUND:
@@ -109,7 +111,9 @@ static void save_exchange(struct worker *worker, struct session *session,
                                         commit->message_id};
     const struct store_exchange exchange = {.slot = commit->slot, .value = commit->value};
     if (store_save_exchange(worker->options.store, session->fence, &exchange, commit->event,
-                            &waiter) != STATUS_OK)
+                            &waiter) == STATUS_OK)
+        worker->commits++;
+    else
         reply_committed(worker, session, commit->message_id, COAP_NOT_STORED);
 }
 
@@ -364,7 +368,7 @@ static void run_drain(struct worker *worker, uint64_t now_ms)
 {
     uint64_t passed_ms = now_ms - worker->drain_ms;
     dtls_save(&worker->dtls);
-    if (passed_ms >= DRAIN_LEAST_MS && dtls_is_saved(&worker->dtls))
+    if (passed_ms >= DRAIN_LEAST_MS && dtls_is_saved(&worker->dtls) && worker->commits == 0)
         member_leave(&worker->member);
     if (passed_ms >= DRAIN_MOST_MS || member_is_gone(&worker->member))
         worker->stage = WORKER_STOPPED;
