@@ -149,11 +149,13 @@ keys() {
 }
 
 # Sessions are spread over the workers; a Connection ID names its own.
+# Sources spread over the threads by their ports, and each thread finds each worker: had one of the
+# threads no part in it, some of the 48 ports would get no answer.
 several_workers() {
-    begin "$io: three workers"
+    begin "$io: three workers, three threads"
     local i decoded cid worker
     local -A seen=()
-    node_start "three-$io" --io "$io" --workers 3
+    node_start "three-$io" --io "$io" --workers 3 --threads 3
     http_side 4
     for ((i = 1; i <= 24; i++)); do
         probe_start "many$i" --server "127.0.0.1:$coaps_port" --psk "$identity:$key"
@@ -172,6 +174,8 @@ several_workers() {
         expect_eq 'the worker after a change of address' "$(whoami_line worker)" "$worker"
     done
     expect_eq 'workers that hold sessions' "${#seen[@]}" 3
+    expect_eq 'threads that the workers have heard' \
+        "$(grep -o 'load balancer heard address=.*' "$node_log" | sort -u | wc -l)" 3
     expect_eq sessions "$(metric holdfast_sessions)" 24
     expect_eq handshakes "$(handshakes)" 24
     for ((i = 1; i <= 24; i++)); do
