@@ -1,5 +1,7 @@
 #include "lb/membership.h"
 
+#include "shared/rendezvous.h"
+
 #include <string.h>
 
 /* A PONG counts as an answer to any PING that is not given up yet. */
@@ -228,38 +230,22 @@ struct member *membership_refused(struct membership *membership, const struct ad
     return member;
 }
 
-/* The weight of a worker for what hashed to `hash`. Octets, not numbers, go into it: each lb must
- * come to the same, whatever its byte order. */
-static uint64_t weight(const struct hash_key *key, uint16_t id, uint64_t hash)
-{
-    uint8_t octets[2 + 8];
-    struct writer writer = writer_over(octets, sizeof(octets));
-    writer_u16(&writer, id);
-    writer_u64(&writer, hash);
-    return hash_bytes(key, octets, sizeof(octets));
-}
-
-static struct member *heaviest(struct membership *membership, enum member_state state,
-                               uint64_t hash)
+static struct member *choose_of(struct membership *membership, enum member_state state,
+                                const void *octets, size_t length)
 {
     struct member *best = NULL;
-    uint64_t best_weight = 0;
+    struct rendezvous rendezvous;
+    rendezvous_begin(&rendezvous, &membership->key, octets, length);
     for (size_t i = 0; i < membership->count; i++) {
         struct member *member = &membership->members[i];
-        if (member->state != state)
-            continue;
-        uint64_t w = weight(&membership->key, member->id, hash);
-        if (!best || w > best_weight) {
+        if (member->state == state && rendezvous_offer(&rendezvous, member->id))
             best = member;
-            best_weight = w;
-        }
     }
     return best;
 }
 
 struct member *membership_choose(struct membership *membership, const void *octets, size_t length)
 {
-    uint64_t hash = hash_bytes(&membership->key, octets, length);
-    struct member *member = heaviest(membership, MEMBER_SERVING, hash);
-    return member ? member : heaviest(membership, MEMBER_DRAINING, hash);
+    struct member *member = choose_of(membership, MEMBER_SERVING, octets, length);
+    return member ? member : choose_of(membership, MEMBER_DRAINING, octets, length);
 }

@@ -106,9 +106,8 @@ enum pong_outcome membership_pong(struct membership *membership, const struct ad
  * or it was dead before. */
 struct member *membership_refused(struct membership *membership, const struct address *address);
 
-/* Rendezvous hashing (Thaler and Ravishankar, 1998): the serving worker whose keyed hash with these
- * octets is highest; where none serves, the draining one; NULL when none lives. The same on each
- * lb; a worker that comes or goes moves its own share only. */
+/* By rendezvous hashing (shared/rendezvous.h): a serving worker; where none serves, a draining one;
+ * NULL when none lives. The same on each lb. */
 struct member *membership_choose(struct membership *membership, const void *octets, size_t length);
 
 #endif
