@@ -40,7 +40,7 @@ packages=(
 test_packages=(
     libcriterion-dev redis-server nftables conntrack iproute2 procps
     clang libclang-rt-14-dev clang-tidy clang-format
-    jq openssl python3
+    jq openssl python3 valgrind
 )
 
 libraries=(wolfssl liburing hiredis libcoap)
