@@ -26,7 +26,7 @@ enum message_type { /* RFC 7252 section 3, field T */
 #define MESSAGE_CODE_CLASS(code) ((code) >> 5)
 #define MESSAGE_CODE_DETAIL(code) ((code)&0x1f)
 
-enum message_code { /* RFC 7252 section 12.1, RFC 8132 section 6 */
+enum message_code { /* RFC 7252 section 12.1, RFC 7959 section 2.9, RFC 8132 section 6 */
                     CODE_EMPTY = MESSAGE_CODE(0, 0),
                     CODE_GET = MESSAGE_CODE(0, 1),
                     CODE_POST = MESSAGE_CODE(0, 2),
@@ -35,12 +35,14 @@ enum message_code { /* RFC 7252 section 12.1, RFC 8132 section 6 */
                     CODE_FETCH = MESSAGE_CODE(0, 5),
                     CODE_CHANGED = MESSAGE_CODE(2, 4),
                     CODE_CONTENT = MESSAGE_CODE(2, 5),
+                    CODE_CONTINUE = MESSAGE_CODE(2, 31),
                     CODE_BAD_REQUEST = MESSAGE_CODE(4, 0),
                     CODE_UNAUTHORIZED = MESSAGE_CODE(4, 1),
                     CODE_BAD_OPTION = MESSAGE_CODE(4, 2),
                     CODE_NOT_FOUND = MESSAGE_CODE(4, 4),
                     CODE_METHOD_NOT_ALLOWED = MESSAGE_CODE(4, 5),
                     CODE_NOT_ACCEPTABLE = MESSAGE_CODE(4, 6),
+                    CODE_INCOMPLETE = MESSAGE_CODE(4, 8),
                     CODE_TOO_LARGE = MESSAGE_CODE(4, 13),
                     CODE_UNSUPPORTED_FORMAT = MESSAGE_CODE(4, 15),
                     CODE_INTERNAL_ERROR = MESSAGE_CODE(5, 0),
@@ -51,14 +53,20 @@ enum message_code { /* RFC 7252 section 12.1, RFC 8132 section 6 */
 /* The options that we know by name. Checked against libcoap's constants in message.c. */
 enum message_option_number {
     OPTION_URI_HOST = 3,
+    OPTION_ETAG = 4,
     OPTION_URI_PORT = 7,
     OPTION_URI_PATH = 11,
     OPTION_CONTENT_FORMAT = 12,
     OPTION_MAX_AGE = 14,
     OPTION_URI_QUERY = 15,
     OPTION_ACCEPT = 17,
+    OPTION_BLOCK2 = 23,
+    OPTION_BLOCK1 = 27,
+    OPTION_SIZE2 = 28,
     OPTION_PROXY_URI = 35,
     OPTION_PROXY_SCHEME = 39,
+    OPTION_SIZE1 = 60,
+    OPTION_REQUEST_TAG = 292,
 };
 
 enum message_format { /* RFC 7252 section 12.3, RFC 8949 section 9.3 */
