@@ -124,6 +124,7 @@ struct frame {
     enum frame_type type;
     uint16_t count;
     uint16_t taken; /* entries that frame_next has given */
+    bool names_us;  /* the receiver's boot is in it: it is no older than that */
     struct boot_id from;
     struct cursor entries;      /* FRAME_DATA */
     struct frame_health health; /* FRAME_PING, FRAME_PONG */

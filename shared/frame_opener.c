@@ -225,7 +225,12 @@ enum frame_outcome frame_open(struct frame_opener *opener, uint8_t *packet, size
     if (!unseal(peer ? peer->aes : opener->spare, &header, packet, body_length))
         return FRAME_BAD_TAG;
 
-    struct frame opened = {.type = header.type, .count = header.count, .from = header.from};
+    struct frame opened = {
+        .type = header.type,
+        .count = header.count,
+        .names_us = names_us(opener, &header),
+        .from = header.from,
+    };
     struct cursor body = cursor_over(packet + FRAME_HEADER_SIZE, body_length);
     if (header.type == FRAME_DATA)
         opened.entries = body;
@@ -237,7 +242,7 @@ enum frame_outcome frame_open(struct frame_opener *opener, uint8_t *packet, size
     if (peer) {
         replay_accept(&peer->window, header.counter);
         peer->heard = ++opener->accepted;
-        peer->named_us = peer->named_us || names_us(opener, &header);
+        peer->named_us = peer->named_us || opened.names_us;
     }
     *frame = opened;
     return FRAME_ACCEPTED;

@@ -8,6 +8,7 @@
 #define FRAME_SIZE_DEFAULT 1372 /* link MTU 1400 less IPv4 and UDP headers */
 #define FRAME_PEERS_MAX 512    /* boots that a frame opener remembers */
 #define UPLINK_PEERS_MAX 255     /* lb threads that a worker answers through */
+#define UPLINK_LB_SILENT_MS 1000 /* an lb not heard for so long is taken for dead */
 
 /* Connection IDs */
 #define CID_LENGTH_MIN 6
@@ -127,6 +128,8 @@
 
 _Static_assert(ROSTER_INTERVAL_MS < MEMBER_TTL_MS && MEMBER_BEAT_MS < MEMBER_TTL_MS / 2,
                "a beat may be lost, and an lb sees who came and went");
+_Static_assert(UPLINK_LB_SILENT_MS > 2 * PING_INTERVAL_MS * PINGS_MISSED_MAX,
+               "an lb that lives is heard");
 _Static_assert(UP_DRAIN_MS < UP_STOP_MS, "the lb has time to end");
 _Static_assert(UP_STOP_MS + UP_PROBE_MS < 2000, "SIGTERM ends the node within 2 s");
 _Static_assert(UP_WORKERS_MAX + 4 <= IO_SOCKETS_MAX, "a ready pipe each, signals, HTTP");

@@ -208,7 +208,7 @@ enum status dtls_init(struct dtls *dtls, const struct dtls_options *options, uin
         .receive = receive_held,
         .owner = dtls,
     };
-    marks_init(&dtls->marks);
+    marks_init(&dtls->marks, &dtls->options.lbs);
     status = protector_init(&dtls->protector);
     if (status == STATUS_OK)
         status = cid_source_init(&dtls->cids, options->store, options->cluster_key,

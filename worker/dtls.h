@@ -49,6 +49,7 @@ struct dtls_options {
     size_t sessions_max;
     size_t handshakes_max;
     uint32_t session_idle_s; /* one silent for so long is in the store only */
+    struct path_lbs lbs;     /* for an heir, which has not heard from the peer */
     dtls_send_fn *send;
     dtls_receive_fn *receive;
     dtls_probe_fn *probe;

@@ -103,7 +103,7 @@ enum status dtls_describe(void *owner, const struct handshake *handshake,
     struct writer sealed = writer_over(dtls->sealed, sizeof(dtls->sealed));
     struct writer mark = writer_over(dtls->mark, sizeof(dtls->mark));
     take_result(&session, handshake);
-    session_record_write_mark(&session, &mark);
+    session_record_write_mark(&session, path_lb_name(&dtls->options.lbs, session.path.lb), &mark);
     enum status status =
         session_record_seal(dtls->options.vault, &session, handshake->identity.bytes + 2,
                             handshake->identity.have - 2u, &sealed);
@@ -228,7 +228,7 @@ enum status dtls_adopt(void *owner, const struct cid *cid, const struct store_an
     if (status == STATUS_OK) {
         take_record(session, &record.session);
         take_lease(session, claimed);
-        session->path.lb = PATH_LB_UNKNOWN;
+        session->path.lb = path_lb_find(&dtls->options.lbs, record.lb_name);
         dtls_claim_address(dtls, session);
         if (!session->by_address && !session->uses_cid) {
             /* Another has authenticated at its address since: nobody could ever find it. */

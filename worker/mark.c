@@ -6,9 +6,9 @@
 
 #define DIRTY_FIRST 64
 
-void marks_init(struct marks *marks)
+void marks_init(struct marks *marks, const struct path_lbs *lbs)
 {
-    *marks = (struct marks){.due_ms = UINT64_MAX};
+    *marks = (struct marks){.lbs = lbs, .due_ms = UINT64_MAX};
 }
 
 void marks_free(struct marks *marks)
@@ -50,12 +50,12 @@ void mark_forget(struct marks *marks, struct session *session)
     session->dirty = false;
 }
 
-static bool save(struct store *store, const struct session *session, store_answer_fn *answer,
-                 void *owner)
+static bool save(const struct marks *marks, struct store *store, const struct session *session,
+                 store_answer_fn *answer, void *owner)
 {
     uint8_t octets[STORE_MARK_MAX];
     struct writer writer = writer_over(octets, sizeof(octets));
-    session_record_write_mark(session, &writer);
+    session_record_write_mark(session, path_lb_name(marks->lbs, session->path.lb), &writer);
     const struct store_waiter waiter = {answer, owner, session->own_cid, 0};
     return writer_ok(&writer) &&
            store_save_mark(store, session->fence, (struct octets){octets, writer_length(&writer)},
@@ -67,7 +67,7 @@ void marks_save(struct marks *marks, struct store *store, uint64_t now_ms, bool 
 {
     if (!all && now_ms < marks->due_ms)
         return;
-    while (marks->count > 0 && save(store, marks->dirty[marks->count - 1], answer, owner)) {
+    while (marks->count > 0 && save(marks, store, marks->dirty[marks->count - 1], answer, owner)) {
         struct session *session = marks->dirty[--marks->count];
         session->dirty = false;
         session->saving = true;

@@ -10,14 +10,15 @@
 #include "worker/session.h"
 
 struct marks {
-    struct session **dirty; /* in no order */
+    const struct path_lbs *lbs; /* outlives this */
+    struct session **dirty;     /* in no order */
     size_t count;
     size_t size;
     size_t saving;   /* asked of the store and not answered */
     uint64_t due_ms; /* of the oldest change; UINT64_MAX: none */
 };
 
-void marks_init(struct marks *marks);
+void marks_init(struct marks *marks, const struct path_lbs *lbs);
 void marks_free(struct marks *marks);
 /* The session has changed. Without memory for the note it stays unsaved until its next change. */
 void mark_note(struct marks *marks, struct session *session, uint64_t now_ms);

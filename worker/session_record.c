@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { FLAG_USES_CID = 1, MARK_PATH_PROVEN = 1 };
+enum { FLAG_USES_CID = 1, MARK_PATH_PROVEN = 1, MARK_FORMAT_NAMELESS = 1 };
 
 static struct octets name_of(const struct cid *cid)
 {
@@ -54,7 +54,7 @@ enum status session_record_seal(struct vault *vault, const struct session *sessi
     return status;
 }
 
-void session_record_write_mark(const struct session *session, struct writer *mark)
+void session_record_write_mark(const struct session *session, uint32_t lb_name, struct writer *mark)
 {
     writer_u8(mark, SESSION_MARK_FORMAT);
     writer_u8(mark, session->path_proven ? MARK_PATH_PROVEN : 0);
@@ -65,13 +65,16 @@ void session_record_write_mark(const struct session *session, struct writer *mar
     writer_u8(mark, session->path.listener);
     address_write(mark, &session->path.address);
     address_write(mark, &session->previous_address);
+    writer_u32(mark, lb_name);
 }
 
-static enum session_record_outcome read_mark(struct octets mark, struct session *session)
+/* Format 1 ends before the lb's name. */
+static enum session_record_outcome read_mark(struct octets mark, struct session_record *record)
 {
+    struct session *session = &record->session;
     struct cursor cursor = cursor_over(mark.bytes, mark.length);
     uint8_t format = cursor_u8(&cursor);
-    if (cursor_ok(&cursor) && format != SESSION_MARK_FORMAT)
+    if (cursor_ok(&cursor) && format != SESSION_MARK_FORMAT && format != MARK_FORMAT_NAMELESS)
         return SESSION_RECORD_UNKNOWN_FORMAT;
     session->path_proven = cursor_u8(&cursor) & MARK_PATH_PROVEN;
     session->replay.newest = cursor_u64(&cursor);
@@ -81,6 +84,7 @@ static enum session_record_outcome read_mark(struct octets mark, struct session 
     session->path.listener = cursor_u8(&cursor);
     session->path.address = address_read(&cursor);
     session->previous_address = address_read(&cursor);
+    record->lb_name = format == MARK_FORMAT_NAMELESS ? 0 : cursor_u32(&cursor);
     return cursor_ok(&cursor) ? SESSION_RECORD_READ : SESSION_RECORD_TRUNCATED;
 }
 
@@ -129,6 +133,6 @@ enum session_record_outcome session_record_read(struct vault *vault, const struc
         outcome = read_plain(&cursor, record);
     }
     if (outcome == SESSION_RECORD_READ)
-        outcome = read_mark(mark, &record->session);
+        outcome = read_mark(mark, record);
     return outcome;
 }

@@ -1,6 +1,7 @@
 /* A session as the store keeps it, in two parts: the sealed one (keys, CIDs, identity), written
- * once, and the mark (replay window, addresses), written as the session moves. Each begins with a
- * format version. All that a worker needs to go on with a session that another one began. */
+ * once, and the mark (replay window, addresses, the lb's name), written as the session moves. Each
+ * begins with a format version; a mark of format 1, without the lb's name, can still be read. All
+ * that a worker needs to go on with a session that another one began. */
 #ifndef HOLDFAST_WORKER_SESSION_RECORD_H
 #define HOLDFAST_WORKER_SESSION_RECORD_H
 
@@ -14,7 +15,7 @@
 #include "worker/vault.h"
 
 #define SESSION_RECORD_FORMAT 1
-#define SESSION_MARK_FORMAT 1
+#define SESSION_MARK_FORMAT 2
 
 /* Of a session that is in no table yet: what its record says. `identity` points into the record's
  * plain text. */
@@ -22,6 +23,7 @@ struct session_record {
     struct session session; /* keys, suite, CIDs, path, windows; no identity, no lease, no links */
     const uint8_t *identity;
     size_t identity_length;
+    uint32_t lb_name; /* worker/path.h; session.path.lb says nothing */
 };
 
 /* Octets of the sealed part: beside these, the keys and IVs of both directions, the peer's CID and
@@ -30,7 +32,7 @@ struct session_record {
 #define SESSION_RECORD_MAX                                                           \
     (SESSION_RECORD_OVERHEAD + 2 * (SUITE_KEY_MAX + SUITE_IV_MAX) + CID_LENGTH_MAX + \
      IDENTITY_LENGTH_MAX)
-#define SESSION_MARK_SIZE (1 + 1 + 8 + 8 + 2 + 2 + 1 + 2 * ADDRESS_WIRE_SIZE)
+#define SESSION_MARK_SIZE (1 + 1 + 8 + 8 + 2 + 2 + 1 + 2 * ADDRESS_WIRE_SIZE + 4)
 _Static_assert(SESSION_RECORD_MAX <= STORE_SEALED_MAX, "the longest session fits the store");
 _Static_assert(SESSION_MARK_SIZE <= STORE_MARK_MAX, "a mark fits the store");
 
@@ -38,7 +40,8 @@ _Static_assert(SESSION_MARK_SIZE <= STORE_MARK_MAX, "a mark fits the store");
 MUST_USE enum status session_record_seal(struct vault *vault, const struct session *session,
                                          const uint8_t *identity, size_t identity_length,
                                          struct writer *sealed);
-void session_record_write_mark(const struct session *session, struct writer *mark);
+void session_record_write_mark(const struct session *session, uint32_t lb_name,
+                               struct writer *mark);
 
 enum session_record_outcome {
     SESSION_RECORD_READ,

@@ -1,16 +1,18 @@
 #include "worker/uplink.h"
 
+#include "shared/hash.h"
 #include "shared/log.h"
 #include "worker/metrics.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* One boot of one lb thread. */
+/* One lb thread, by its link address. Its boot may follow another at the same address. */
 struct peer {
+    uint32_t name; /* of the address: what marks call it */
     struct boot_id boot;
     struct address address;
-    uint64_t heard_ms;
+    uint64_t heard_ms; /* 0: not heard yet, a mark has named it */
     struct frame_builder builder;
     uint8_t *frame; /* frame_size octets, allocated with the peer's first datagram */
 };
@@ -21,6 +23,7 @@ struct uplink {
     struct frame_sealer sealer;
     struct frame_opener *opener;
     struct frame_health health;
+    struct hash_key hash_key; /* of names: the same in each worker */
     struct peer peers[UPLINK_PEERS_MAX];
     size_t peer_count;
     uint8_t *outsized; /* a frame for one datagram that the link's MTU cannot take */
@@ -34,6 +37,15 @@ static const enum worker_metric drop_metrics[FRAME_OUTCOMES] = {
     [FRAME_BAD_TAG] = WORKER_FRAMES_BAD_TAG,     [FRAME_REPLAYED] = WORKER_FRAMES_REPLAYED,
     [FRAME_OLD_BOOT] = WORKER_FRAMES_OLD_BOOT,   [FRAME_NOT_FOR_US] = WORKER_FRAMES_NOT_FOR_US,
 };
+
+/* A name is 16 bits of a hash of the host's address, and the port. */
+#define NAME_HOST(name) ((name) >> 16)
+
+static uint32_t name_of(const struct uplink *uplink, const struct address *address)
+{
+    uint64_t hash = hash_bytes(&uplink->hash_key, address->ip, sizeof(address->ip));
+    return (uint32_t)(hash & 0xffff) << 16 | address->port;
+}
 
 /* --- sending --- */
 
@@ -59,12 +71,38 @@ static void send_outsized(struct uplink *uplink, struct peer *peer, const struct
         io_send(uplink->socket, &peer->address, uplink->outsized, length);
 }
 
+static bool is_alive(const struct uplink *uplink, const struct peer *peer)
+{
+    return peer->heard_ms > 0 &&
+           io_now_ms(uplink->options.io) - peer->heard_ms < UPLINK_LB_SILENT_MS;
+}
+
+/* The lb that is meant while it lives. Else another thread of its host, which clients know under
+ * the same address; else any: the client may be one that all of them reach. */
+static struct peer *peer_for(struct uplink *uplink, uint8_t lb)
+{
+    struct peer *meant = lb < uplink->peer_count ? &uplink->peers[lb] : NULL;
+    struct peer *other = NULL;
+    if (meant && is_alive(uplink, meant))
+        return meant;
+    for (size_t i = 0; i < uplink->peer_count; i++) {
+        struct peer *peer = &uplink->peers[i];
+        if (!is_alive(uplink, peer))
+            continue;
+        if (meant && NAME_HOST(peer->name) == NAME_HOST(meant->name))
+            return peer;
+        if (!other)
+            other = peer;
+    }
+    return other ? other : meant && meant->heard_ms > 0 ? meant : NULL;
+}
+
 void uplink_send(struct uplink *uplink, const struct path *path, const uint8_t *datagram,
                  size_t length)
 {
-    if (path->lb >= uplink->peer_count || length > DATAGRAM_SIZE_MAX)
+    struct peer *peer = peer_for(uplink, path->lb);
+    if (!peer || length > DATAGRAM_SIZE_MAX)
         return;
-    struct peer *peer = &uplink->peers[path->lb];
     if (!peer->frame) {
         peer->frame = malloc(uplink->options.frame_size);
         if (!peer->frame)
@@ -113,24 +151,45 @@ static struct peer *find_peer(struct uplink *uplink, const struct boot_id *boot)
     return NULL;
 }
 
+/* An address is bound by one process at a time: a later boot there follows the former one. */
+static struct peer *find_predecessor(struct uplink *uplink, const struct address *address)
+{
+    uint32_t name = name_of(uplink, address);
+    for (size_t i = 0; i < uplink->peer_count; i++) {
+        struct peer *peer = &uplink->peers[i];
+        if (peer->heard_ms > 0 ? address_equal(&peer->address, address) : peer->name == name)
+            return peer;
+    }
+    return NULL;
+}
+
+static struct peer *new_peer(struct uplink *uplink)
+{
+    if (uplink->peer_count < UPLINK_PEERS_MAX)
+        return &uplink->peers[uplink->peer_count++];
+    struct peer *peer = longest_silent(uplink);
+    close_frame(uplink, peer);
+    return peer;
+}
+
 /* The lb of an authentic frame, which may have a new address. */
 static struct peer *hear_peer(struct uplink *uplink, const struct boot_id *boot,
                               const struct address *address)
 {
     struct peer *peer = find_peer(uplink, boot);
     if (!peer) {
-        if (uplink->peer_count < UPLINK_PEERS_MAX) {
-            peer = &uplink->peers[uplink->peer_count++];
-        } else {
-            peer = longest_silent(uplink);
-            close_frame(uplink, peer);
-        }
+        peer = find_predecessor(uplink, address);
+        if (peer && boot_id_compare(boot, &peer->boot) < 0)
+            return peer; /* a late frame of its former life */
+        if (!peer)
+            peer = new_peer(uplink);
         peer->boot = *boot;
         char text[ADDRESS_TEXT_MAX];
         log_line(LOG_INFO, "uplink", "load balancer heard", "address=%s",
                  address_format(address, text));
     }
     peer->address = *address;
+    peer->name = name_of(uplink, address);
     peer->heard_ms = io_now_ms(uplink->options.io);
     return peer;
 }
@@ -139,6 +198,9 @@ static void answer_ping(struct uplink *uplink, const struct frame *ping, const s
 {
     uint8_t pong[FRAME_HEADER_SIZE + 64 + FRAME_TAG_SIZE];
     size_t length;
+    /* One that does not name us may be years old. */
+    if (ping->names_us)
+        (void)hear_peer(uplink, &ping->from, from);
     uplink->health.stamp = ping->health.stamp;
     if (frame_seal_health(&uplink->sealer, FRAME_PONG, &ping->from, &uplink->health, pong,
                           sizeof(pong), &length) == STATUS_OK)
@@ -208,6 +270,25 @@ static void receive_batch(void *owner, struct io_socket *socket, struct io_datag
     uplink_flush(uplink);
 }
 
+uint32_t uplink_lb_name(const struct uplink *uplink, uint8_t lb)
+{
+    return lb < uplink->peer_count ? uplink->peers[lb].name : 0;
+}
+
+uint8_t uplink_find_lb(struct uplink *uplink, uint32_t name)
+{
+    size_t at = 0;
+    if (name == 0)
+        return PATH_LB_UNKNOWN;
+    while (at < uplink->peer_count && uplink->peers[at].name != name)
+        at++;
+    if (at == UPLINK_PEERS_MAX)
+        return PATH_LB_UNKNOWN;
+    if (at == uplink->peer_count)
+        uplink->peers[uplink->peer_count++] = (struct peer){.name = name};
+    return (uint8_t)at;
+}
+
 struct boot_id uplink_boot(const struct uplink *uplink)
 {
     return uplink->sealer.boot;
@@ -230,13 +311,18 @@ enum status uplink_new(struct uplink **created, const struct uplink_options *opt
         return STATUS_NO_MEMORY;
     uplink->options = *options;
     struct boot_id boot;
+    uint8_t seed[16];
     const struct io_udp_options udp = {
         .bind = &options->bind,
         .datagram_size_max = FRAME_SIZE_MAX + 512,
         .receive = receive_batch,
         .owner = uplink,
     };
-    enum status status = boot_id_new(&boot, io_unix_ms());
+    enum status status =
+        keys_derive(options->cluster_key, KEY_HASH_SEED, NULL, 0, seed, sizeof(seed));
+    uplink->hash_key = hash_key_from(seed);
+    if (status == STATUS_OK)
+        status = boot_id_new(&boot, io_unix_ms());
     if (status == STATUS_OK)
         status = frame_sealer_init(&uplink->sealer, options->cluster_key, &boot);
     if (status == STATUS_OK) {

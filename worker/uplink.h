@@ -36,16 +36,23 @@ MUST_USE enum status uplink_new(struct uplink **uplink, const struct uplink_opti
 void uplink_free(struct uplink *uplink);
 struct address uplink_local_address(const struct uplink *uplink);
 
-/* Puts a datagram into the frame for the path's lb. Of an lb that is no longer known it is lost. */
+/* Puts a datagram into the frame for the path's lb; while that is unknown or silent, for another
+ * one of its host, or for any. Lost where none has been heard. */
 void uplink_send(struct uplink *uplink, const struct path *path, const uint8_t *datagram,
                  size_t length);
 /* Closes every frame that has been begun. */
 void uplink_flush(struct uplink *uplink);
 
-/* What PONGs say from now on. Until this has been called no PING is answered, and no datagram taken:
- * a worker without an id serves nobody. */
+/* What PONGs say from now on. Until this has been called no PING is answered, and no datagram
+ * taken: a worker without an id serves nobody. */
 void uplink_set_health(struct uplink *uplink, uint16_t worker_id, enum frame_state state,
                        uint32_t sessions);
+/* The name by which each worker knows this lb: of its link address, so that it stays over a restart
+ * at that address. 0: no such lb. */
+uint32_t uplink_lb_name(const struct uplink *uplink, uint8_t lb);
+/* The number of the lb of that name, heard yet or not. PATH_LB_UNKNOWN: no room. */
+uint8_t uplink_find_lb(struct uplink *uplink, uint32_t name);
+
 /* Of this process; it names the boot in the membership as well. */
 struct boot_id uplink_boot(const struct uplink *uplink);
 

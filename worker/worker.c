@@ -148,6 +148,18 @@ static void receive_content(void *owner, struct session *session, uint64_t now_m
 
 /* --- downwards --- */
 
+static uint32_t lb_name(void *owner, uint8_t lb)
+{
+    const struct worker *worker = owner;
+    return uplink_lb_name(worker->uplink, lb);
+}
+
+static uint8_t find_lb(void *owner, uint32_t name)
+{
+    struct worker *worker = owner;
+    return uplink_find_lb(worker->uplink, name);
+}
+
 static void send_datagram(void *owner, const struct path *path, const uint8_t *datagram,
                           size_t length)
 {
@@ -215,6 +227,7 @@ static enum status start_dtls(struct worker *worker, uint16_t id)
         .sessions_max = SESSIONS_MAX_DEFAULT,
         .handshakes_max = HANDSHAKES_MAX_DEFAULT,
         .session_idle_s = options->session_idle_s,
+        .lbs = {lb_name, find_lb, worker},
         .send = send_datagram,
         .receive = receive_content,
         .probe = write_probe,

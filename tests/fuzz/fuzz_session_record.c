@@ -41,13 +41,13 @@ static void read_back(const struct session_record *first)
     struct writer seal_writer = writer_over(sealed, sizeof(sealed));
     struct writer mark_writer = writer_over(mark, sizeof(mark));
     struct writer mark_again_writer = writer_over(mark_again, sizeof(mark_again));
-    session_record_write_mark(&first->session, &mark_writer);
+    session_record_write_mark(&first->session, first->lb_name, &mark_writer);
     if (session_record_seal(&vault, &first->session, first->identity, first->identity_length,
                             &seal_writer) != STATUS_OK ||
         session_record_read(&vault, &name, written(&seal_writer), written(&mark_writer),
                             plain_again, &again) != SESSION_RECORD_READ)
         abort();
-    session_record_write_mark(&again.session, &mark_again_writer);
+    session_record_write_mark(&again.session, again.lb_name, &mark_again_writer);
     if (!writer_ok(&mark_writer) || writer_length(&mark_writer) != SESSION_MARK_SIZE ||
         again.session.suite != first->session.suite ||
         again.session.uses_cid != first->session.uses_cid ||

@@ -115,6 +115,19 @@ static void send_datagram(void *owner, const struct path *path, const uint8_t *d
     step->to_boot = node->lbs[path->lb];
 }
 
+/* Of the lb's place in the simulation, which all nodes know. */
+static uint32_t lb_name(void *owner, uint8_t lb)
+{
+    (void)owner;
+    return lb < SIM_LBS ? 1u + lb : 0;
+}
+
+static uint8_t find_lb(void *owner, uint32_t name)
+{
+    (void)owner;
+    return name <= SIM_LBS ? (uint8_t)(name - 1) : PATH_LB_UNKNOWN;
+}
+
 static size_t write_probe(void *owner, struct session *session, uint8_t *space, size_t size)
 {
     (void)owner;
@@ -177,6 +190,7 @@ static void start_dtls(struct node *node, uint16_t id)
         .sessions_max = NODE_SESSIONS_MAX,
         .handshakes_max = NODE_HANDSHAKES_MAX,
         .session_idle_s = SESSION_IDLE_S_DEFAULT,
+        .lbs = {lb_name, find_lb, node},
         .send = send_datagram,
         .receive = receive_content,
         .probe = write_probe,

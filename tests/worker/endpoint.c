@@ -323,9 +323,23 @@ static void count_adopted(void *owner, const struct session *session,
     endpoint->adopted++;
 }
 
+/* The same in each endpoint, though each numbers its lbs itself. */
+static uint32_t lb_name(void *owner, uint8_t lb)
+{
+    const struct endpoint *endpoint = owner;
+    return 1000u + lb - endpoint->first_lb;
+}
+
+static uint8_t find_lb(void *owner, uint32_t name)
+{
+    const struct endpoint *endpoint = owner;
+    return (uint8_t)(name - 1000u + endpoint->first_lb);
+}
+
 void endpoint_open(struct endpoint *endpoint, const struct endpoint_options *options)
 {
-    *endpoint = (struct endpoint){.now_ms = 1000000, .store = options->store};
+    *endpoint = (struct endpoint){
+        .now_ms = 1000000, .store = options->store, .first_lb = options->first_lb};
     size_t sessions_max = options->sessions_max ? options->sessions_max : 64;
     memset(endpoint->cluster_key.bytes, 0x5c, sizeof(endpoint->cluster_key.bytes));
     const struct hash_key hash_key = {3, 4};
@@ -352,6 +366,7 @@ void endpoint_open(struct endpoint *endpoint, const struct endpoint_options *opt
         .sessions_max = sessions_max,
         .handshakes_max = options->handshakes_max ? options->handshakes_max : 64,
         .session_idle_s = options->session_idle_s ? options->session_idle_s : SESSION_TTL_S,
+        .lbs = {lb_name, find_lb, endpoint},
         .send = keep_sent,
         .receive = keep_received,
         .probe = write_probe,

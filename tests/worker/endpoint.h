@@ -23,13 +23,15 @@ struct endpoint_options {
     uint8_t cid_length;      /* 8 */
     uint16_t worker_id;      /* 0x0102 */
     uint32_t session_idle_s; /* SESSION_TTL_S */
+    uint8_t first_lb;        /* what it calls the lb that others may call 0 */
     struct store *store;     /* another endpoint's, to be shared with it (one of its own) */
 };
 
 struct endpoint {
     struct dtls *dtls;
     struct store *store; /* in front of the memory store: it can break */
-    bool shares_store;   /* it is another endpoint's */
+    uint8_t first_lb;
+    bool shares_store; /* it is another endpoint's */
     struct identities identities;
     struct vault vault;
     struct metrics metrics;

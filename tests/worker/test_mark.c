@@ -13,10 +13,19 @@ static struct {
     struct store_waiter waiters[SESSIONS];
     uint64_t fences[SESSIONS];
     size_t mark_lengths[SESSIONS];
+    uint8_t names[SESSIONS]; /* the last octets of the marks: of the lb's name */
     size_t count;
 } fake;
 static struct session sessions[SESSIONS];
 static struct marks marks;
+
+static uint32_t lb_name(void *owner, uint8_t lb)
+{
+    (void)owner;
+    return 100u + lb;
+}
+
+static const struct path_lbs lbs = {.name = lb_name};
 
 static enum status save_mark(struct store *store, uint64_t fence, struct octets mark,
                              const struct store_waiter *waiter)
@@ -27,6 +36,7 @@ static enum status save_mark(struct store *store, uint64_t fence, struct octets 
     fake.waiters[fake.count] = *waiter;
     fake.fences[fake.count] = fence;
     fake.mark_lengths[fake.count] = mark.length;
+    fake.names[fake.count] = mark.bytes[mark.length - 1];
     fake.count++;
     return STATUS_OK;
 }
@@ -46,8 +56,9 @@ static void begin(void)
     for (uint8_t i = 0; i < SESSIONS; i++) {
         sessions[i].own_cid = (struct cid){.length = 8, .bytes = {i}};
         sessions[i].fence = 100u + i;
+        sessions[i].path.lb = i % 3;
     }
-    marks_init(&marks);
+    marks_init(&marks, &lbs);
 }
 
 static void save(uint64_t now_ms, bool all)
@@ -93,6 +104,7 @@ Test(mark, each_question_carries_its_sessions_name_and_fence)
         cr_expect_eq(fake.fences[i], 100u + fake.waiters[i].subject.bytes[0]);
         cr_expect_eq(fake.waiters[i].owner, &fake);
         cr_expect_eq(fake.mark_lengths[i], SESSION_MARK_SIZE);
+        cr_expect_eq(fake.names[i], 100u + fake.waiters[i].subject.bytes[0] % 3);
     }
     marks_free(&marks);
 }

@@ -6,6 +6,8 @@
 static const struct cluster_key cluster = {.bytes = {1}};
 static const struct cluster_key other_cluster = {.bytes = {2}};
 
+#define LB_NAME 0xcafe1632
+
 static struct vault vault;
 static struct session session;
 static uint8_t sealed[STORE_SEALED_MAX];
@@ -61,7 +63,7 @@ static enum status write_record(const char *identity)
         session_record_seal(&vault, &session, (const uint8_t *)identity, strlen(identity), &writer);
     sealed_length = writer_length(&writer);
     struct writer mark_writer = writer_over(mark, sizeof(mark));
-    session_record_write_mark(&session, &mark_writer);
+    session_record_write_mark(&session, LB_NAME, &mark_writer);
     cr_assert(writer_ok(&mark_writer));
     mark_length = writer_length(&mark_writer);
     return status;
@@ -112,6 +114,7 @@ static void expect_same(const char *identity)
     cr_expect_eq(read->next_message_id, session.next_message_id);
     cr_expect_eq(read->address_changes, session.address_changes);
     cr_expect_eq(read->path.listener, session.path.listener);
+    cr_expect_eq(record.lb_name, LB_NAME);
     cr_expect(address_equal(&read->path.address, &session.path.address));
     cr_expect(address_equal(&read->previous_address, &session.previous_address));
     cr_expect_eq(read->fence, 0, "the store's to say");
@@ -158,6 +161,24 @@ Test(session_record, an_unproven_path_stays_unproven)
     cr_assert_eq(write_record("a"), STATUS_OK);
     cr_assert_eq(read_record(&vault, &session.own_cid), SESSION_RECORD_READ);
     expect_same("a");
+    vault_free(&vault);
+}
+
+/* What workers wrote before lbs had names. */
+Test(session_record, a_mark_without_the_lbs_name_can_be_read)
+{
+    open_vault();
+    make_session(0, 8, true);
+    cr_assert_eq(write_record("device-1"), STATUS_OK);
+    mark[0] = 1;
+    mark_length -= 4;
+    record.lb_name = 1;
+    cr_assert_eq(read_record(&vault, &session.own_cid), SESSION_RECORD_READ);
+    cr_expect_eq(record.lb_name, 0);
+    cr_expect_eq(record.session.replay.newest, session.replay.newest);
+    cr_expect(address_equal(&record.session.previous_address, &session.previous_address));
+    mark_length--;
+    cr_expect_eq(read_record(&vault, &session.own_cid), SESSION_RECORD_TRUNCATED);
     vault_free(&vault);
 }
 

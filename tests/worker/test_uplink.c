@@ -143,6 +143,19 @@ static void ping(struct fixture *fixture, struct balancer *lb)
     send_packet(fixture, lb);
 }
 
+/* The PING of an lb that has heard from the worker, and its answer. */
+static void ping_again(struct fixture *fixture, struct balancer *lb)
+{
+    struct frame pong;
+    const struct frame_health health = {.stamp = 4712, .state = FRAME_STATE_SERVING};
+    cr_assert_eq(frame_seal_health(&lb->sealer, FRAME_PING, &lb->worker, &health, lb->out,
+                                   sizeof(lb->out), &lb->out_length),
+                 STATUS_OK);
+    send_packet(fixture, lb);
+    cr_assert(await_frame(fixture, lb, &pong));
+    cr_assert_eq(pong.type, FRAME_PONG);
+}
+
 static void meet(struct fixture *fixture, struct balancer *lb)
 {
     struct frame pong;
@@ -299,18 +312,133 @@ Test(uplink, drops_and_counts_what_is_forged_replayed_or_meant_for_another_boot)
     end(&fixture);
 }
 
-Test(uplink, loses_what_goes_to_a_balancer_that_was_never_heard)
+static void send_by(struct fixture *fixture, uint8_t lb)
+{
+    const struct path path = {.lb = lb, .listener = 3};
+    uplink_send(fixture->uplink, &path, (const uint8_t *)"x", 1);
+    uplink_flush(fixture->uplink);
+}
+
+static bool is_by(struct fixture *fixture, struct balancer *lb)
+{
+    struct frame frame;
+    return await_frame(fixture, lb, &frame) && frame.type == FRAME_DATA && frame.count == 1;
+}
+
+Test(uplink, loses_what_goes_nowhere)
 {
     static struct fixture fixture;
     begin(&fixture, IO_MMSG);
-    const struct path nowhere = {.lb = 200};
-    uplink_send(fixture.uplink, &nowhere, (const uint8_t *)"x", 1);
-    uplink_flush(fixture.uplink);
+    send_by(&fixture, 200);
+    send_by(&fixture, PATH_LB_UNKNOWN);
     struct frame frame;
     meet(&fixture, &fixture.lb);
+    send_by(&fixture, PATH_LB_UNKNOWN); /* its PING was to anybody: it may be an old one */
     make_data(&fixture.lb, 1, 10);
     send_packet(&fixture, &fixture.lb);
     cr_assert(await_frame(&fixture, &fixture.lb, &frame));
     cr_assert_eq(frame.count, 1);
+    end(&fixture);
+}
+
+Test(uplink, a_balancer_is_heard_by_its_pings_and_found_by_its_name)
+{
+    static struct fixture fixture, elsewhere;
+    static struct balancer other;
+    begin(&fixture, IO_MMSG);
+    begin(&elsewhere, IO_MMSG);
+    balancer_start(&other, &cluster_key, io_unix_ms() + 1);
+    cr_assert_eq(uplink_lb_name(fixture.uplink, 0), 0);
+
+    /* This worker hears one first, the other worker the other, and names mean the same. */
+    meet(&fixture, &fixture.lb);
+    ping_again(&fixture, &fixture.lb);
+    meet(&fixture, &other);
+    ping_again(&fixture, &other);
+    uint32_t first = uplink_lb_name(fixture.uplink, 0), second = uplink_lb_name(fixture.uplink, 1);
+    cr_assert(first != 0 && second != 0 && first != second);
+    meet(&elsewhere, &other);
+    ping_again(&elsewhere, &other);
+    cr_expect_eq(uplink_lb_name(elsewhere.uplink, 0), second);
+    cr_expect_eq(uplink_find_lb(elsewhere.uplink, second), 0);
+
+    /* What is sent by a name goes there. */
+    meet(&fixture, &other);
+    send_by(&fixture, uplink_find_lb(fixture.uplink, second));
+    cr_expect(is_by(&fixture, &other));
+    meet(&fixture, &fixture.lb);
+    send_by(&fixture, uplink_find_lb(fixture.uplink, first));
+    cr_expect(is_by(&fixture, &fixture.lb));
+
+    /* One that is known by name only has its number before it is heard. */
+    uint8_t number = uplink_find_lb(elsewhere.uplink, first);
+    cr_expect_eq(number, 1);
+    cr_expect_eq(uplink_find_lb(elsewhere.uplink, first), number);
+    meet(&elsewhere, &other);
+    send_by(&elsewhere, number);
+    cr_expect(is_by(&elsewhere, &other), "any that lives, until then");
+    meet(&elsewhere, &fixture.lb);
+    ping_again(&elsewhere, &fixture.lb);
+    send_by(&elsewhere, number);
+    cr_expect(is_by(&elsewhere, &fixture.lb));
+    cr_expect_eq(uplink_find_lb(elsewhere.uplink, 0), PATH_LB_UNKNOWN);
+    balancer_stop(&other);
+    end(&fixture);
+    end(&elsewhere);
+}
+
+Test(uplink, a_silent_balancer_gives_way_to_another)
+{
+    static struct fixture fixture;
+    static struct balancer other;
+    begin(&fixture, IO_MMSG);
+    balancer_start(&other, &cluster_key, io_unix_ms() + 1);
+    meet(&fixture, &fixture.lb);
+    ping_again(&fixture, &fixture.lb);
+    uint64_t until_ms = io_now_ms(fixture.io) + UPLINK_LB_SILENT_MS;
+    while (io_now_ms(fixture.io) < until_ms)
+        cr_assert_eq(io_turn(fixture.io, until_ms), STATUS_OK);
+    send_by(&fixture, 0);
+    cr_expect(is_by(&fixture, &fixture.lb), "nobody else is there");
+    meet(&fixture, &other);
+    ping_again(&fixture, &other);
+    send_by(&fixture, 0);
+    cr_expect(is_by(&fixture, &other));
+    meet(&fixture, &fixture.lb);
+    ping_again(&fixture, &fixture.lb);
+    send_by(&fixture, 0);
+    cr_expect(is_by(&fixture, &fixture.lb), "it is back");
+    balancer_stop(&other);
+    end(&fixture);
+}
+
+/* Sessions that were heard by the former boot are answered by its successor. */
+Test(uplink, a_balancer_that_restarts_at_its_address_keeps_its_number)
+{
+    static struct fixture fixture;
+    static struct balancer again;
+    struct frame frame;
+    begin(&fixture, IO_MMSG);
+    meet(&fixture, &fixture.lb);
+    make_data(&fixture.lb, 1, 10);
+    send_packet(&fixture, &fixture.lb);
+    cr_assert(await_frame(&fixture, &fixture.lb, &frame));
+    uint8_t number = fixture.last_path.lb;
+
+    balancer_start(&again, &cluster_key, io_unix_ms() + 1);
+    close(again.socket);
+    again.socket = fixture.lb.socket;
+    meet(&fixture, &again);
+    ping_again(&fixture, &again);
+    send_by(&fixture, number);
+    cr_expect(is_by(&fixture, &again));
+
+    /* A late frame of the former one is taken; its answer goes to who is there now. */
+    make_data(&fixture.lb, 1, 10);
+    send_packet(&fixture, &fixture.lb);
+    cr_expect(is_by(&fixture, &again));
+    cr_expect_eq(fixture.last_path.lb, number);
+    fixture.lb.socket = dup(again.socket);
+    balancer_stop(&again);
     end(&fixture);
 }
