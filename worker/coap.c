@@ -114,6 +114,11 @@ static enum verdict judge(struct serving *serving, const struct message *message
          * Supported) response." (RFC 7252 section 5.10.2) */
         resource_fail(&serving->reply, CODE_PROXYING_NOT_SUPPORTED, "");
         return VERDICT_ANSWER;
+    case REQUEST_BAD_HOP_LIMIT:
+        /* "CoAP requests received with a Hop-Limit option set to '0' or greater than '255' MUST be
+         * rejected by a CoAP server/proxy using 4.00 (Bad Request)." (RFC 8768 section 3) */
+        resource_fail(&serving->reply, CODE_BAD_REQUEST, "Hop-Limit");
+        return VERDICT_ANSWER;
     case REQUEST_BAD_OPTION:
         /* "Unrecognized options of class "critical" that occur in a Confirmable request MUST cause
          * the return of a 4.02 (Bad Option) response.  This response SHOULD include a diagnostic
@@ -191,6 +196,7 @@ static void run(struct coap *coap, struct exchanges *exchanges, struct serving *
         serving->changes = call.resource->changes;
     }
     handler(&call, &serving->reply);
+    resource_validate(&serving->request, &serving->reply);
 }
 
 /* Keeps `response` back until the store has the change, and says what it is to save: the response

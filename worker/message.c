@@ -4,22 +4,32 @@
 
 #define PAYLOAD_MARKER 0xff
 
+_Static_assert(OPTION_IF_MATCH == COAP_OPTION_IF_MATCH, "If-Match");
 _Static_assert(OPTION_URI_HOST == COAP_OPTION_URI_HOST, "Uri-Host");
 _Static_assert(OPTION_ETAG == COAP_OPTION_ETAG, "ETag");
+_Static_assert(OPTION_IF_NONE_MATCH == COAP_OPTION_IF_NONE_MATCH, "If-None-Match");
+_Static_assert(OPTION_OBSERVE == COAP_OPTION_OBSERVE, "Observe");
 _Static_assert(OPTION_URI_PORT == COAP_OPTION_URI_PORT, "Uri-Port");
+_Static_assert(OPTION_LOCATION_PATH == COAP_OPTION_LOCATION_PATH, "Location-Path");
 _Static_assert(OPTION_URI_PATH == COAP_OPTION_URI_PATH, "Uri-Path");
 _Static_assert(OPTION_CONTENT_FORMAT == COAP_OPTION_CONTENT_FORMAT, "Content-Format");
 _Static_assert(OPTION_MAX_AGE == COAP_OPTION_MAXAGE, "Max-Age");
 _Static_assert(OPTION_URI_QUERY == COAP_OPTION_URI_QUERY, "Uri-Query");
+_Static_assert(OPTION_HOP_LIMIT == COAP_OPTION_HOP_LIMIT, "Hop-Limit");
 _Static_assert(OPTION_ACCEPT == COAP_OPTION_ACCEPT, "Accept");
+_Static_assert(OPTION_LOCATION_QUERY == COAP_OPTION_LOCATION_QUERY, "Location-Query");
 _Static_assert(OPTION_BLOCK2 == COAP_OPTION_BLOCK2, "Block2");
 _Static_assert(OPTION_BLOCK1 == COAP_OPTION_BLOCK1, "Block1");
 _Static_assert(OPTION_SIZE2 == COAP_OPTION_SIZE2, "Size2");
 _Static_assert(OPTION_PROXY_URI == COAP_OPTION_PROXY_URI, "Proxy-Uri");
 _Static_assert(OPTION_PROXY_SCHEME == COAP_OPTION_PROXY_SCHEME, "Proxy-Scheme");
 _Static_assert(OPTION_SIZE1 == COAP_OPTION_SIZE1, "Size1");
+_Static_assert(OPTION_ECHO == COAP_OPTION_ECHO, "Echo");
+_Static_assert(OPTION_NO_RESPONSE == COAP_OPTION_NORESPONSE, "No-Response");
 _Static_assert(OPTION_REQUEST_TAG == COAP_OPTION_RTAG, "Request-Tag");
 _Static_assert(FORMAT_LINK == COAP_MEDIATYPE_APPLICATION_LINK_FORMAT, "link format");
+_Static_assert(FORMAT_XML == COAP_MEDIATYPE_APPLICATION_XML, "XML");
+_Static_assert(FORMAT_OCTETS == COAP_MEDIATYPE_APPLICATION_OCTET_STREAM, "octets");
 _Static_assert(FORMAT_JSON == COAP_MEDIATYPE_APPLICATION_JSON, "JSON");
 _Static_assert(FORMAT_CBOR == COAP_MEDIATYPE_APPLICATION_CBOR, "CBOR");
 

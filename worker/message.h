@@ -26,52 +26,78 @@ enum message_type { /* RFC 7252 section 3, field T */
 #define MESSAGE_CODE_CLASS(code) ((code) >> 5)
 #define MESSAGE_CODE_DETAIL(code) ((code)&0x1f)
 
-enum message_code { /* RFC 7252 section 12.1, RFC 7959 section 2.9, RFC 8132 section 6 */
+enum message_code { /* RFC 7252 section 12.1, RFC 7959 section 6, RFC 8132 section 6, RFC 8516 */
                     CODE_EMPTY = MESSAGE_CODE(0, 0),
                     CODE_GET = MESSAGE_CODE(0, 1),
                     CODE_POST = MESSAGE_CODE(0, 2),
                     CODE_PUT = MESSAGE_CODE(0, 3),
                     CODE_DELETE = MESSAGE_CODE(0, 4),
                     CODE_FETCH = MESSAGE_CODE(0, 5),
+                    CODE_PATCH = MESSAGE_CODE(0, 6),
+                    CODE_IPATCH = MESSAGE_CODE(0, 7),
+                    CODE_CREATED = MESSAGE_CODE(2, 1),
+                    CODE_DELETED = MESSAGE_CODE(2, 2),
+                    CODE_VALID = MESSAGE_CODE(2, 3),
                     CODE_CHANGED = MESSAGE_CODE(2, 4),
                     CODE_CONTENT = MESSAGE_CODE(2, 5),
                     CODE_CONTINUE = MESSAGE_CODE(2, 31),
                     CODE_BAD_REQUEST = MESSAGE_CODE(4, 0),
                     CODE_UNAUTHORIZED = MESSAGE_CODE(4, 1),
                     CODE_BAD_OPTION = MESSAGE_CODE(4, 2),
+                    CODE_FORBIDDEN = MESSAGE_CODE(4, 3),
                     CODE_NOT_FOUND = MESSAGE_CODE(4, 4),
                     CODE_METHOD_NOT_ALLOWED = MESSAGE_CODE(4, 5),
                     CODE_NOT_ACCEPTABLE = MESSAGE_CODE(4, 6),
                     CODE_INCOMPLETE = MESSAGE_CODE(4, 8),
+                    CODE_CONFLICT = MESSAGE_CODE(4, 9),
+                    CODE_PRECONDITION_FAILED = MESSAGE_CODE(4, 12),
                     CODE_TOO_LARGE = MESSAGE_CODE(4, 13),
                     CODE_UNSUPPORTED_FORMAT = MESSAGE_CODE(4, 15),
+                    CODE_UNPROCESSABLE = MESSAGE_CODE(4, 22),
+                    CODE_TOO_MANY_REQUESTS = MESSAGE_CODE(4, 29),
                     CODE_INTERNAL_ERROR = MESSAGE_CODE(5, 0),
+                    CODE_NOT_IMPLEMENTED = MESSAGE_CODE(5, 1),
+                    CODE_BAD_GATEWAY = MESSAGE_CODE(5, 2),
                     CODE_UNAVAILABLE = MESSAGE_CODE(5, 3),
+                    CODE_GATEWAY_TIMEOUT = MESSAGE_CODE(5, 4),
                     CODE_PROXYING_NOT_SUPPORTED = MESSAGE_CODE(5, 5),
 };
 
 /* The options that we know by name. Checked against libcoap's constants in message.c. */
 enum message_option_number {
+    OPTION_IF_MATCH = 1,
     OPTION_URI_HOST = 3,
     OPTION_ETAG = 4,
+    OPTION_IF_NONE_MATCH = 5,
+    OPTION_OBSERVE = 6, /* RFC 7641 */
     OPTION_URI_PORT = 7,
+    OPTION_LOCATION_PATH = 8,
     OPTION_URI_PATH = 11,
     OPTION_CONTENT_FORMAT = 12,
     OPTION_MAX_AGE = 14,
     OPTION_URI_QUERY = 15,
+    OPTION_HOP_LIMIT = 16, /* RFC 8768 */
     OPTION_ACCEPT = 17,
-    OPTION_BLOCK2 = 23,
+    OPTION_LOCATION_QUERY = 20,
+    OPTION_BLOCK2 = 23, /* RFC 7959: blocks and sizes */
     OPTION_BLOCK1 = 27,
     OPTION_SIZE2 = 28,
     OPTION_PROXY_URI = 35,
     OPTION_PROXY_SCHEME = 39,
     OPTION_SIZE1 = 60,
-    OPTION_REQUEST_TAG = 292,
+    OPTION_ECHO = 252,        /* RFC 9175 */
+    OPTION_NO_RESPONSE = 258, /* RFC 7967 */
+    OPTION_REQUEST_TAG = 292, /* RFC 9175 */
 };
+
+#define MESSAGE_ETAG_MAX 8  /* RFC 7252 section 5.10.6: 1 to 8 octets */
+#define MESSAGE_ECHO_MAX 40 /* RFC 9175 section 2.2.1: 1 to 40 octets */
 
 enum message_format { /* RFC 7252 section 12.3, RFC 8949 section 9.3 */
                       FORMAT_TEXT = 0,
                       FORMAT_LINK = 40,
+                      FORMAT_XML = 41,
+                      FORMAT_OCTETS = 42,
                       FORMAT_JSON = 50,
                       FORMAT_CBOR = 60,
 };

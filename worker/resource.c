@@ -9,13 +9,54 @@ bool resource_is_visible(const struct resource *resource, const struct coap_peer
 
 void resource_fail(struct resource_reply *reply, uint8_t code, const char *diagnostic)
 {
-    reply->code = code;
+    struct writer payload = reply->payload;
+    struct writer event = reply->event;
+    payload.at = payload.start;
+    payload.failed = false;
+    event.at = event.start;
+    event.failed = false;
+    writer_bytes(&payload, diagnostic, strlen(diagnostic));
+    *reply = (struct resource_reply){.code = code, .payload = payload, .event = event};
+}
+
+bool resource_conditions_hold(const struct request *request, const struct resource_state *state)
+{
+    /* "If the target resource does exist, then the condition is not fulfilled." (RFC 7252 section
+     * 5.10.8.2, If-None-Match) */
+    if (request->if_none_match && state->exists)
+        return false;
+    if (request->if_match.count == 0)
+        return true;
+    /* "An If-Match option with an empty value matches any existing representation", and "If there
+     * is one or more If-Match options, but none of the options match, then the condition is not
+     * fulfilled." (RFC 7252 section 5.10.8.1) */
+    return state->exists &&
+           (request_span_has(&request->if_match, NULL, 0) ||
+            (state->etag_length > 0 &&
+             request_span_has(&request->if_match, state->etag, state->etag_length)));
+}
+
+void resource_set_etag(struct resource_reply *reply, struct octets etag)
+{
+    reply->etag_length = (uint8_t)etag.length;
+    memcpy(reply->etag, etag.bytes, etag.length);
+}
+
+void resource_validate(const struct request *request, struct resource_reply *reply)
+{
+    uint8_t method = request->message->code;
+    if (reply->code != CODE_CONTENT || (method != CODE_GET && method != CODE_FETCH) ||
+        reply->etag_length == 0 ||
+        !request_span_has(&request->etags, reply->etag, reply->etag_length))
+        return;
+    /* "A server can issue a 2.03 Valid response [...] in place of a 2.05 Content response if one of
+     * the ETags given is the entity-tag for the current representation" (RFC 7252
+     * section 5.10.6.2). "the response MUST include an ETag Option and MUST NOT include a payload."
+     * (section 5.9.1.3)
+     */
+    reply->code = CODE_VALID;
     reply->has_format = false;
     reply->payload.at = reply->payload.start;
-    reply->payload.failed = false;
-    reply->event.at = reply->event.start;
-    reply->event.failed = false;
-    writer_bytes(&reply->payload, diagnostic, strlen(diagnostic));
 }
 
 static const struct resource *find(const struct resource_call *call)
@@ -35,6 +76,23 @@ static bool has_format(const struct resource_formats *formats, uint32_t format)
             return true;
     }
     return false;
+}
+
+/* "if the condition given is not fulfilled, then the server MUST NOT perform the requested method.
+ * Instead, the server MUST respond with the 4.12 (Precondition Failed) Response Code." (RFC 7252
+ * section 5.10.8) Judged last: "If the request would, without the conditional request options,
+ * result in anything other than a 2.xx or 4.12 response code, then any conditional request options
+ * MAY be ignored." */
+static bool conditions_hold(const struct resource_call *call)
+{
+    const struct request *request = call->request;
+    struct resource_state state = {.exists = true};
+    if (call->resource->judges_conditions ||
+        (request->if_match.count == 0 && !request->if_none_match))
+        return true;
+    if (call->resource->state)
+        call->resource->state(call, &state);
+    return resource_conditions_hold(request, &state);
 }
 
 resource_handler *resource_select(struct resource_call *call, struct resource_reply *reply)
@@ -73,5 +131,9 @@ resource_handler *resource_select(struct resource_call *call, struct resource_re
         return NULL;
     }
     call->resource = resource;
+    if (!conditions_hold(call)) {
+        resource_fail(reply, CODE_PRECONDITION_FAILED, "");
+        return NULL;
+    }
     return resource->handlers[method];
 }

@@ -3,6 +3,7 @@
 #define HOLDFAST_WORKER_RESOURCE_H
 
 #include "shared/cursor.h"
+#include "shared/octets.h"
 #include "worker/coap.h"
 #include "worker/request.h"
 
@@ -12,6 +13,7 @@
 
 #define RESOURCE_METHODS 8 /* codes 0.01 to 0.07 */
 #define RESOURCE_FORMATS_MAX 4
+#define RESOURCE_LOCATION_MAX 4 /* segments, and arguments, of the place of what was created */
 
 struct resource;
 
@@ -28,16 +30,33 @@ struct resource_call {
     uint8_t slot;                    /* of the request's exchange, if the handler changes state */
 };
 
-/* What the handler answers. Writing past an end makes it 5.00. */
+/* Of what a request addresses, for conditional requests (RFC 7252 section 5.10.8). */
+struct resource_state {
+    bool exists;
+    uint8_t etag_length; /* 0: none */
+    uint8_t etag[MESSAGE_ETAG_MAX];
+};
+
+/* What the handler answers, as response.c turns it into options. Writing past an end makes it 5.00.
+ * What `location` views show must last until the response is written. */
 struct resource_reply {
     uint8_t code;
-    bool has_format;
+    bool has_format, has_max_age, has_observe;
     uint16_t format;
+    uint32_t max_age_s;  /* without: 60 s (RFC 7252 section 5.10.5) */
+    uint32_t observe;    /* RFC 7641 section 4.4 */
+    uint8_t etag_length; /* 0: none */
+    uint8_t etag[MESSAGE_ETAG_MAX];
+    uint8_t location_path_count, location_query_count; /* of 2.01 (RFC 7252 section 5.10.7) */
+    struct octets location_path[RESOURCE_LOCATION_MAX];
+    struct octets location_query[RESOURCE_LOCATION_MAX];
+    struct octets echo; /* length 0: none (RFC 9175) */
     struct writer payload;
     struct writer event; /* of a resource that changes state: what to put into the event log */
 };
 
 typedef void resource_handler(const struct resource_call *call, struct resource_reply *reply);
+typedef void resource_state_fn(const struct resource_call *call, struct resource_state *state);
 
 struct resource_formats {
     uint16_t values[RESOURCE_FORMATS_MAX];
@@ -54,6 +73,8 @@ struct resource {
     struct resource_formats
         produces; /* the first is the default; none: the handler judges Accept */
     struct resource_formats consumes; /* payloads; none: any */
+    resource_state_fn *state;         /* NULL: what is addressed exists and has no ETag */
+    bool judges_conditions; /* the handler calls resource_conditions_hold, once it knows */
 };
 
 bool resource_is_visible(const struct resource *resource, const struct coap_peer *peer);
@@ -61,6 +82,14 @@ bool resource_is_visible(const struct resource *resource, const struct coap_peer
 /* The handler of call->request among call->resources, call->resource and call->format; NULL:
  * `reply` is the error. */
 resource_handler *resource_select(struct resource_call *call, struct resource_reply *reply);
+
+/* Whether the request's If-Match and If-None-Match allow what it asks for. */
+bool resource_conditions_hold(const struct request *request, const struct resource_state *state);
+
+/* Turns a 2.05 that the client has, by one of the request's ETags, into 2.03. */
+void resource_validate(const struct request *request, struct resource_reply *reply);
+
+void resource_set_etag(struct resource_reply *reply, struct octets etag); /* 1 to 8 octets */
 
 /* An error with a diagnostic payload (RFC 7252 section 5.5.2). What was written is discarded. */
 void resource_fail(struct resource_reply *reply, uint8_t code, const char *diagnostic);

@@ -1,5 +1,32 @@
 #include "worker/response.h"
 
+static void add_all(struct message_builder *builder, uint16_t number, const struct octets *values,
+                    size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        message_add_option(builder, number, values[i].bytes, values[i].length);
+}
+
+/* "the instances MUST appear in order of their Option Numbers and a delta encoding is used between
+ * them" (RFC 7252 section 3.1) */
+static void add_options(struct message_builder *builder, const struct resource_reply *reply)
+{
+    if (reply->etag_length > 0)
+        message_add_option(builder, OPTION_ETAG, reply->etag, reply->etag_length);
+    if (reply->has_observe)
+        message_add_number(builder, OPTION_OBSERVE, reply->observe);
+    add_all(builder, OPTION_LOCATION_PATH, reply->location_path, reply->location_path_count);
+    if (reply->has_format)
+        message_add_number(builder, OPTION_CONTENT_FORMAT, reply->format);
+    if (reply->has_max_age)
+        message_add_number(builder, OPTION_MAX_AGE, reply->max_age_s);
+    else if (reply->code == CODE_UNAVAILABLE)
+        message_add_number(builder, OPTION_MAX_AGE, COAP_RETRY_AFTER_S);
+    add_all(builder, OPTION_LOCATION_QUERY, reply->location_query, reply->location_query_count);
+    if (reply->echo.length > 0)
+        message_add_option(builder, OPTION_ECHO, reply->echo.bytes, reply->echo.length);
+}
+
 static bool write(struct writer *writer, const struct message *request,
                   const struct resource_reply *reply)
 {
@@ -14,10 +41,7 @@ static bool write(struct writer *writer, const struct message *request,
     struct message_builder builder;
     message_begin(&builder, writer, type, reply->code, request->id, request->token,
                   request->token_length);
-    if (reply->has_format)
-        message_add_number(&builder, OPTION_CONTENT_FORMAT, reply->format);
-    if (reply->code == CODE_UNAVAILABLE)
-        message_add_number(&builder, OPTION_MAX_AGE, COAP_RETRY_AFTER_S);
+    add_options(&builder, reply);
     message_add_payload(&builder, reply->payload.start, writer_length(&reply->payload));
     return writer_ok(&reply->payload) && writer_ok(&reply->event) && writer_ok(writer);
 }

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ASK_OPTIONS_MAX 4
+#define ASK_OPTIONS_MAX 16
 
 struct ask {
     enum message_type type; /* MESSAGE_CON if left out */

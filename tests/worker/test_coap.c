@@ -69,7 +69,11 @@ Test(coap, answers_octet_by_octet)
         {"DELETE /tstun", true, OCTETS("\x40\x04\x12\x34\xb5tstun"), OCTETS("\x60\x85\x12\x34")},
         {"0.31 /tstun", true, OCTETS("\x40\x1f\x12\x34\xb5tstun"), OCTETS("\x60\x85\x12\x34")},
         {"If-None-Match", true, OCTETS("\x40\x01\x12\x34\x50\x65tstun"),
-         OCTETS("\x60\x82\x12\x34\xffoption 5")},
+         OCTETS("\x60\x8c\x12\x34")},
+        {"OSCORE", true, OCTETS("\x40\x01\x12\x34\x90\x25tstun"),
+         OCTETS("\x60\x82\x12\x34\xffoption 9")},
+        {"Hop-Limit 0", true, OCTETS("\x40\x01\x12\x34\xb5tstun\x50"),
+         OCTETS("\x60\x80\x12\x34\xffHop-Limit")},
         {"Block2", true, OCTETS("\x40\x01\x12\x34\xb5tstun\xc1\x06"),
          OCTETS("\x60\x82\x12\x34\xffoption 23")},
         {"unknown and critical", true, OCTETS("\x40\x01\x12\x34\xb5tstun\xe0\xfd\xe3"),
@@ -137,7 +141,7 @@ Test(coap, drops_without_a_word_and_counts_why)
         {"NON, marker alone", OCTETS("\x50\x01\x12\x34\xff"), WORKER_COAP_DROPPED_MALFORMED},
         {"NON, empty", OCTETS("\x50\x00\x12\x34"), WORKER_COAP_DROPPED_UNEXPECTED},
         {"NON, empty with payload", OCTETS("\x50\x00\x12\x34\xffx"), WORKER_COAP_DROPPED_MALFORMED},
-        {"NON, critical option", OCTETS("\x50\x01\x12\x34\x50\x65tstun"),
+        {"NON, critical option", OCTETS("\x50\x01\x12\x34\x90\x25tstun"),
          WORKER_COAP_DROPPED_OPTION},
         {"NON, response", OCTETS("\x50\x45\x12\x34"), WORKER_COAP_DROPPED_UNEXPECTED},
         {"NON, class 1", OCTETS("\x50\x20\x12\x34"), WORKER_COAP_DROPPED_UNEXPECTED},
@@ -290,7 +294,7 @@ Test(coap, safe_methods_and_errors_leave_nothing_behind)
         {.id = 1, .code = CODE_FETCH, .uri = "/tstun"},
         {.id = 2, .code = CODE_POST, .uri = "/nowhere"},
         {.id = 3, .code = CODE_PUT, .uri = "/echo"},
-        {.id = 4, .code = CODE_POST, .uri = "/echo", .options = {{1, 0, NULL}}},
+        {.id = 4, .code = CODE_POST, .uri = "/echo", .options = {{OPTION_IF_NONE_MATCH, 0, NULL}}},
     };
     struct coap_bench bench;
     coap_bench_open(&bench, 64);

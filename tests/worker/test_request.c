@@ -24,13 +24,18 @@ Test(request, judges_each_option)
         uint16_t culprit;
     } rows[] = {
         {"none", {{0}}, REQUEST_OK, 0},
-        {"If-Match", {{1, 4, octets}}, REQUEST_BAD_OPTION, 1},
+        {"If-Match", {{1, 4, octets}}, REQUEST_OK, 0},
+        {"If-Match, empty and another", {{1, 0, octets}, {1, 8, octets}}, REQUEST_OK, 0},
+        {"If-Match, 9 octets", {{1, 9, octets}}, REQUEST_BAD_OPTION, 1},
         {"Uri-Host", {{3, 9, octets}}, REQUEST_OK, 0},
         {"Uri-Host, empty", {{3, 0, octets}}, REQUEST_BAD_OPTION, 3},
         {"Uri-Host, 256 octets", {{3, 256, octets}}, REQUEST_BAD_OPTION, 3},
         {"Uri-Host, twice", {{3, 1, octets}, {3, 1, octets}}, REQUEST_BAD_OPTION, 3},
         {"ETag", {{4, 4, octets}}, REQUEST_OK, 0},
-        {"If-None-Match", {{5, 0, octets}}, REQUEST_BAD_OPTION, 5},
+        {"ETag, 9 octets: elective", {{4, 9, octets}}, REQUEST_OK, 0},
+        {"If-None-Match", {{5, 0, octets}}, REQUEST_OK, 0},
+        {"If-None-Match, 1 octet", {{5, 1, octets}}, REQUEST_BAD_OPTION, 5},
+        {"If-None-Match, twice", {{5, 0, octets}, {5, 0, octets}}, REQUEST_BAD_OPTION, 5},
         {"Observe", {{6, 0, octets}}, REQUEST_OK, 0},
         {"Uri-Port", {{7, 2, octets}}, REQUEST_OK, 0},
         {"Uri-Port, 3 octets", {{7, 3, octets}}, REQUEST_BAD_OPTION, 7},
@@ -40,10 +45,18 @@ Test(request, judges_each_option)
         {"Content-Format, 3 octets: elective", {{12, 3, octets}}, REQUEST_OK, 0},
         {"Max-Age", {{14, 1, octets}}, REQUEST_OK, 0},
         {"Uri-Query, 256 octets", {{15, 256, octets}}, REQUEST_BAD_OPTION, 15},
-        {"Hop-Limit", {{16, 1, octets}}, REQUEST_OK, 0},
+        /* RFC 8768 section 3: "This value MUST be between 1 and 255 inclusive." */
+        {"Hop-Limit 49", {{16, 1, octets}}, REQUEST_OK, 0},
+        {"Hop-Limit 255", {{16, 1, (const uint8_t *)"\xff"}}, REQUEST_OK, 0},
+        {"Hop-Limit 0", {{16, 0, octets}}, REQUEST_BAD_HOP_LIMIT, 0},
+        {"Hop-Limit 0 in an octet", {{16, 1, (const uint8_t *)""}}, REQUEST_BAD_HOP_LIMIT, 0},
+        {"Hop-Limit 256", {{16, 2, (const uint8_t *)"\x01"}}, REQUEST_BAD_HOP_LIMIT, 0},
+        /* RFC 7252 section 5.4.5: the second is as one that is not recognized, and elective. */
+        {"Hop-Limit, the second 0", {{16, 1, octets}, {16, 1, (const uint8_t *)""}}, REQUEST_OK, 0},
         {"Accept", {{17, 2, octets}}, REQUEST_OK, 0},
         {"Accept, 3 octets", {{17, 3, octets}}, REQUEST_BAD_OPTION, 17},
         {"Accept, twice", {{17, 1, octets}, {17, 1, octets}}, REQUEST_BAD_OPTION, 17},
+        {"Location-Query: elective", {{20, 1, octets}}, REQUEST_OK, 0},
         {"Block2", {{23, 1, octets}}, REQUEST_BAD_OPTION, 23},
         {"Block1", {{27, 1, octets}}, REQUEST_BAD_OPTION, 27},
         {"Proxy-Uri", {{35, 1034, octets}}, REQUEST_PROXY, 0},
@@ -53,7 +66,9 @@ Test(request, judges_each_option)
          {{39, 5, octets}, {41, 0, octets}},
          REQUEST_BAD_OPTION,
          41},
+        {"Size1", {{60, 4, octets}}, REQUEST_OK, 0},
         {"Echo", {{252, 8, octets}}, REQUEST_OK, 0},
+        {"Echo, empty: elective", {{252, 0, octets}}, REQUEST_OK, 0},
         {"No-Response", {{258, 1, octets}}, REQUEST_OK, 0},
         {"Request-Tag", {{292, 1, octets}}, REQUEST_OK, 0},
         {"unassigned, elective", {{65000, 1, octets}}, REQUEST_OK, 0},
@@ -148,4 +163,69 @@ Test(request, a_slash_within_a_segment_is_no_separator)
     uint16_t culprit;
     cr_assert_eq(judge(&ask, &request, &culprit), REQUEST_OK);
     cr_assert_not(request_path_is(&request, "/.well-known/core"));
+}
+
+Test(request, points_to_each_option)
+{
+    struct ask ask = {.options = {{OPTION_IF_MATCH, 2, octets},
+                                  {OPTION_IF_MATCH, 0, octets},
+                                  {OPTION_ETAG, 8, octets},
+                                  {OPTION_ETAG, 9, octets},
+                                  {OPTION_ETAG, 1, octets},
+                                  {OPTION_IF_NONE_MATCH, 0, octets},
+                                  {OPTION_OBSERVE, 0, octets},
+                                  {OPTION_HOP_LIMIT, 1, octets},
+                                  {OPTION_SIZE2, 2, octets},
+                                  {OPTION_SIZE1, 2, octets},
+                                  {OPTION_ECHO, 40, octets},
+                                  {OPTION_NO_RESPONSE, 1, octets},
+                                  {OPTION_REQUEST_TAG, 0, octets},
+                                  {OPTION_REQUEST_TAG, 8, octets}}};
+    struct request request;
+    uint16_t culprit;
+    cr_assert_eq(judge(&ask, &request, &culprit), REQUEST_OK);
+    cr_expect_eq(request.if_match.count, 2);
+    cr_expect(request_span_has(&request.if_match, NULL, 0));
+    cr_expect(request_span_has(&request.if_match, octets, 2));
+    cr_expect_not(request_span_has(&request.if_match, octets, 1));
+    cr_expect(request_span_has(&request.etags, octets, 8));
+    cr_expect(request_span_has(&request.etags, octets, 1), "behind one that is ignored");
+    cr_expect_not(request_span_has(&request.etags, octets, 2));
+    cr_expect_eq(request.if_none_match->number, OPTION_IF_NONE_MATCH);
+    cr_expect_eq(request.observe->number, OPTION_OBSERVE);
+    cr_expect_eq(request.hop_limit->number, OPTION_HOP_LIMIT);
+    cr_expect_eq(request.size1->number, OPTION_SIZE1);
+    cr_expect_eq(request.size2->number, OPTION_SIZE2);
+    cr_expect_eq(request.echo->length, 40);
+    cr_expect_eq(request.no_response->number, OPTION_NO_RESPONSE);
+    cr_expect_eq(request.request_tags.count, 2);
+    cr_expect_null(request.accept);
+    cr_expect_null(request.block1);
+}
+
+/* RFC 7967 section 2: "2: Not interested in 2.xx responses", 8 and 16 likewise for 4.xx and 5.xx.
+ */
+Test(request, declines_classes_of_responses)
+{
+    static const struct {
+        const char *value;
+        uint16_t length;
+        bool success, client_error, server_error;
+    } rows[] = {
+        {"", 0, false, false, false},    {"\x02", 1, true, false, false},
+        {"\x08", 1, false, true, false}, {"\x10", 1, false, false, true},
+        {"\x1a", 1, true, true, true},   {"\xe5", 1, false, false, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ask ask = {
+            .options = {{OPTION_NO_RESPONSE, rows[i].length, (const uint8_t *)rows[i].value}}};
+        struct request request;
+        uint16_t culprit;
+        cr_assert_eq(judge(&ask, &request, &culprit), REQUEST_OK);
+        cr_expect_eq(request_declines(&request, CODE_CHANGED), rows[i].success, "row %zu", i);
+        cr_expect_eq(request_declines(&request, CODE_NOT_FOUND), rows[i].client_error, "row %zu",
+                     i);
+        cr_expect_eq(request_declines(&request, CODE_UNAVAILABLE), rows[i].server_error, "row %zu",
+                     i);
+    }
 }

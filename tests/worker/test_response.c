@@ -56,6 +56,32 @@ Test(response, octet_by_octet)
          {.code = CODE_CONTENT, .has_format = true, .format = 60},
          "hi",
          OCTETS("\x60\x45\x00\x01\xc1\x3c\xffhi")},
+        {"with every option a response can have, by number",
+         {.id = 1},
+         {.code = CODE_CREATED,
+          .etag_length = 2,
+          .etag = "et",
+          .has_observe = true,
+          .observe = 256,
+          .location_path_count = 2,
+          .location_path = {{(const uint8_t *)"a", 1}, {(const uint8_t *)"bc", 2}},
+          .has_format = true,
+          .has_max_age = true,
+          .location_query_count = 1,
+          .location_query = {{(const uint8_t *)"d=1", 3}},
+          .echo = {(const uint8_t *)"echo", 4}},
+         "hi",
+         OCTETS("\x60\x41\x00\x01\x42"
+                "et\x22\x01\x00\x21"
+                "a\x02"
+                "bc\x40\x20\x63"
+                "d=1\xd4\xdb"
+                "echo\xffhi")},
+        {"a Max-Age of its own counts",
+         {.id = 1},
+         {.code = CODE_UNAVAILABLE, .has_max_age = true, .max_age_s = 60},
+         "",
+         OCTETS("\x60\xa3\x00\x01\xd1\x01\x3c")},
         {"unavailable says for how long",
          {.id = 1},
          {.code = CODE_UNAVAILABLE},
