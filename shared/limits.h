@@ -102,6 +102,13 @@
 #define COAP_OPTIONS_MAX 32              /* options of one message; more: dropped, "malformed" */
 #define COAP_PLAIN_OVERHEAD 28 /* octets of IPv4 and UDP headers, which amplification counts too */
 #define COAP_RETRY_AFTER_S 5 /* Max-Age of a 5.03: when to try again */
+#define COAP_BODY_MAX 16384 /* octets of a body in blocks; more: 4.13, "too large" */
+/* Bodies of one worker that are on their way in blocks; full: the oldest is abandoned, counted. */
+#define COAP_BODIES_MAX 1024
+#define COAP_BODIES_PER_PEER_MAX 4
+#define COAP_BODY_CHUNKS_MAX 4096      /* kilooctets of them together */
+#define COAP_BODY_IDLE_MS 247000       /* EXCHANGE_LIFETIME: RFC 7959 sections 2.4 and 2.5 */
+#define COAP_BODY_LIFETIME_MS 3600000  /* from its first block, however busy */
 #define ECHO_REPLY_MAX 1024
 #define EVENT_PAYLOAD_MAX 1024 /* octets of one POST to /events; more: 4.13 */
 
@@ -143,6 +150,8 @@ _Static_assert(ADOPTIONS_MAX + HANDSHAKES_MAX_DEFAULT <= STORE_QUESTIONS_MAX - S
 _Static_assert(EVENT_PAYLOAD_MAX + IDENTITY_LENGTH_MAX + CID_LENGTH_MAX + 256 <= STORE_EVENT_MAX,
                "the longest event fits the log");
 _Static_assert(COAP_MESSAGE_SIZE_MAX + 128 <= DATAGRAM_SIZE_MAX, "a message fits its record");
+_Static_assert(COAP_BODIES_PER_PEER_MAX * COAP_BODY_MAX <= COAP_BODY_CHUNKS_MAX * 1000 / 16,
+               "no peer has more than a sixteenth of the room for bodies");
 
 _Static_assert(2 * REDIS_MARKS_MAX + REDIS_MARKS_MAX + 8 <= REDIS_ARGUMENTS_MAX,
                "a call for marks fits");
