@@ -29,6 +29,17 @@ enum device_state {
     DEVICE_HEARD,    /* likewise, acknowledged, with the response yet to come */
 };
 
+/* RFC 7641, whichever side observes. */
+struct relation {
+    uint64_t heard_us; /* when the newest notification came */
+    uint32_t number;   /* its ordering number; of a device that is observed: of the last one sent */
+    uint16_t message_id; /* of the last one that came, if has_message */
+    bool has_message;
+    bool is_active;
+    uint8_t token_length;
+    uint8_t token[QUESTION_TOKEN_MAX];
+};
+
 struct device {
     struct timer timer; /* first: a timer is its device */
     struct device *next;
@@ -46,9 +57,11 @@ struct device {
     bool owns_socket;
     bool recovered; /* since the mark */
     bool affected;  /* has retransmitted since the mark */
+    bool is_queued; /* in one of the fleet's two queues */
+    struct relation relation;
     struct association association;
 };
-_Static_assert(sizeof(struct device) <= 288, "fleet.h says so");
+_Static_assert(sizeof(struct device) <= 320, "fleet.h says so");
 
 struct device_queue {
     struct device *first, *last;
@@ -68,6 +81,7 @@ struct fleet {
     size_t dialling;           /* in DEVICE_DIALLING or DEVICE_MOVING */
     size_t established;        /* in DEVICE_READY, DEVICE_ASKING or DEVICE_HEARD */
     size_t outstanding;        /* in DEVICE_ASKING or DEVICE_HEARD */
+    size_t related;            /* that observe, or are observed */
     enum fleet_phase phase;
     struct pace pace;
     uint64_t run; /* random: names the run's events */
@@ -76,6 +90,7 @@ struct fleet {
     uint64_t phase_start_us;
     uint64_t run_start_us;
     uint64_t last_served_us;
+    uint64_t last_notified_us;
     uint64_t mark_us;
     uint64_t mark_checked_us;
     FILE *acknowledged;
@@ -96,7 +111,7 @@ struct device *device_queue_take(struct device_queue *queue);
 void fleet_set_timer(struct device *device);
 /* RFC 7252 section 4.8: between ACK_TIMEOUT and ACK_TIMEOUT * ACK_RANDOM_FACTOR. */
 uint32_t fleet_first_wait_ms(struct fleet *fleet);
-/* The device has a session and nothing to do. */
+/* The device has a session; it is queued if it has something to do. */
 void fleet_ready(struct device *device);
 
 /* --- fleet_receive.c --- */
@@ -128,6 +143,19 @@ void fleet_message(struct device *device, const uint8_t *bytes, size_t length);
 /* Sends a message, sealed where there is a session. */
 void fleet_transmit(struct device *device, enum record_type type, const uint8_t *message,
                     size_t length);
+void fleet_transmit_empty(struct device *device, enum question_type type, uint16_t message_id);
 void fleet_ping(struct device *device);
+
+/* --- fleet_observe.c: WORKLOAD_OBSERVE and WORKLOAD_NOTIFY --- */
+
+/* Whether a device that is ready has anything to ask or to say. */
+bool fleet_has_work(const struct device *device);
+/* The reply to OPERATION_REGISTER; false: the resource cannot be observed. */
+bool fleet_registered(struct device *device, const struct answer *answer);
+void fleet_end_relation(struct device *device);
+/* OPERATION_NOTIFY, but for message id and payload. */
+void fleet_write_notification(const struct device *device, struct question *notification);
+/* A notification, or a request of the server's. False: neither. */
+bool fleet_observe_message(struct device *device, const struct answer *message);
 
 #endif

@@ -69,8 +69,8 @@ static unsigned int give_psk(WOLFSSL *ssl, const char *hint, char *identity,
     return (unsigned int)credentials->key_length;
 }
 
-enum status dialer_init(struct dialer *dialer, const struct dial_credentials *credentials,
-                        dial_send_fn *send)
+enum status dialer_init(struct dialer *dialer, const struct suite *suite,
+                        const struct dial_credentials *credentials, dial_send_fn *send)
 {
     *dialer = (struct dialer){.credentials = credentials, .send = send};
     dialer->ctx = wolfSSL_CTX_new(wolfDTLSv1_2_client_method());
@@ -81,7 +81,7 @@ enum status dialer_init(struct dialer *dialer, const struct dial_credentials *cr
     wolfSSL_CTX_set_psk_client_callback(dialer->ctx, give_psk);
     wolfSSL_CTX_SetIORecv(dialer->ctx, read_input);
     wolfSSL_CTX_SetIOSend(dialer->ctx, write_output);
-    if (wolfSSL_CTX_set_cipher_list(dialer->ctx, suites[0].wolfssl_name) != WOLFSSL_SUCCESS) {
+    if (wolfSSL_CTX_set_cipher_list(dialer->ctx, suite->wolfssl_name) != WOLFSSL_SUCCESS) {
         dialer_free(dialer);
         return STATUS_CRYPTO;
     }

@@ -8,6 +8,7 @@
 #include "bench/association.h"
 #include "shared/limits.h"
 #include "shared/status.h"
+#include "shared/suite.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -30,8 +31,8 @@ struct dialer {
 };
 
 /* `credentials` must outlive it. STATUS_CRYPTO, STATUS_NO_MEMORY. */
-MUST_USE enum status dialer_init(struct dialer *dialer, const struct dial_credentials *credentials,
-                                 dial_send_fn *send);
+MUST_USE enum status dialer_init(struct dialer *dialer, const struct suite *suite,
+                                 const struct dial_credentials *credentials, dial_send_fn *send);
 void dialer_free(struct dialer *dialer);
 
 struct dial {

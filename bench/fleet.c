@@ -12,12 +12,15 @@
 #include <wolfssl/ssl.h>
 
 #define MARK_CHECK_US 5000
+#define QUIET_US 200000
+#define QUIET_MAX_US 3000000
 
 /* --- small things that all need --- */
 
 void device_queue_add(struct device_queue *queue, struct device *device)
 {
     device->next = NULL;
+    device->is_queued = true;
     if (queue->first)
         queue->last->next = device;
     else
@@ -28,8 +31,10 @@ void device_queue_add(struct device_queue *queue, struct device *device)
 struct device *device_queue_take(struct device_queue *queue)
 {
     struct device *device = queue->first;
-    if (device)
+    if (device) {
         queue->first = device->next;
+        device->is_queued = false;
+    }
     return device;
 }
 
@@ -57,7 +62,8 @@ uint32_t fleet_first_wait_ms(struct fleet *fleet)
 void fleet_ready(struct device *device)
 {
     device->state = DEVICE_READY;
-    device_queue_add(&device->fleet->ready, device);
+    if (fleet_has_work(device))
+        device_queue_add(&device->fleet->ready, device);
 }
 
 /* --- phases --- */
@@ -190,10 +196,22 @@ static void dial_idle(struct fleet *fleet)
         fleet_dial(device_queue_take(&fleet->idle), due_us);
 }
 
+/* Devices that do not observe yet; those behind them wait. */
+static void register_ready(struct fleet *fleet)
+{
+    while (fleet->ready.first && !fleet->ready.first->relation.is_active)
+        fleet_ask(device_queue_take(&fleet->ready), fleet->now_us);
+}
+
 static void ask_ready(struct fleet *fleet)
 {
     bool once = fleet->plan->workload == WORKLOAD_RECONNECT;
     uint64_t due_us;
+    /* A relation can end while its device waits for its turn. */
+    while (fleet->ready.first && !fleet_has_work(fleet->ready.first))
+        (void)device_queue_take(&fleet->ready);
+    if (fleet->plan->workload == WORKLOAD_OBSERVE)
+        register_ready(fleet);
     while (fleet->ready.first && !(once && fleet->ready.first->number > 0) &&
            take_due(fleet, &due_us))
         fleet_ask(device_queue_take(&fleet->ready), due_us);
@@ -202,12 +220,35 @@ static void ask_ready(struct fleet *fleet)
         (void)device_queue_take(&fleet->ready);
 }
 
+static bool is_started(const struct fleet *fleet)
+{
+    const struct plan *plan = fleet->plan;
+    return plan->workload == WORKLOAD_HANDSHAKE ||
+           (fleet->established == plan->devices &&
+            (plan->workload != WORKLOAD_OBSERVE || fleet->related == plan->devices));
+}
+
+/* What was published at last has QUIET_US to arrive. */
+static bool is_drained(const struct fleet *fleet)
+{
+    const struct plan *plan = fleet->plan;
+    uint64_t quiet_us = fleet->now_us - fleet->last_notified_us;
+    if (plan->workload == WORKLOAD_HANDSHAKE && fleet->dialling > 0)
+        return false;
+    if (plan->workload == WORKLOAD_OBSERVE && plan->rate > 0 && quiet_us < QUIET_US &&
+        fleet->now_us - fleet->phase_start_us < QUIET_MAX_US)
+        return false;
+    return fleet->outstanding == 0;
+}
+
 static void run_phase(struct fleet *fleet)
 {
     const struct plan *plan = fleet->plan;
     switch (fleet->phase) {
     case FLEET_START:
-        if (fleet->established == plan->devices || plan->workload == WORKLOAD_HANDSHAKE)
+        if (plan->workload == WORKLOAD_OBSERVE)
+            register_ready(fleet);
+        if (is_started(fleet))
             begin_run(fleet);
         else if (fleet->now_us - fleet->phase_start_us >= plan->start_timeout_s * 1000000)
             finish(fleet, FLEET_FAILED);
@@ -218,8 +259,7 @@ static void run_phase(struct fleet *fleet)
             end_run(fleet);
         break;
     case FLEET_DRAIN:
-        if (fleet->outstanding == 0 &&
-            (plan->workload != WORKLOAD_HANDSHAKE || fleet->dialling == 0))
+        if (is_drained(fleet))
             finish(fleet, FLEET_DONE);
         break;
     case FLEET_DONE:
@@ -273,6 +313,9 @@ static uint64_t wake_us(const struct fleet *fleet, uint64_t until_us)
                               : fleet->ready.first != NULL;
     if (next_ms < until_us / 1000)
         until_us = next_ms * 1000;
+    if (fleet->phase == FLEET_DRAIN && plan->workload == WORKLOAD_OBSERVE &&
+        fleet->now_us + QUIET_US < until_us)
+        until_us = fleet->now_us + QUIET_US;
     if (fleet->phase == FLEET_RUN && end_us < until_us)
         until_us = end_us;
     if (fleet->phase == FLEET_RUN && waits_for_pace && due_us < until_us)
@@ -386,7 +429,7 @@ enum status fleet_new(struct fleet **made, const struct plan *plan)
     if (status == STATUS_OK && wolfSSL_Init() != WOLFSSL_SUCCESS)
         status = STATUS_CRYPTO;
     if (status == STATUS_OK)
-        status = dialer_init(&fleet->dialer, &plan->credentials, fleet_dial_send);
+        status = dialer_init(&fleet->dialer, plan->suite, &plan->credentials, fleet_dial_send);
     if (status == STATUS_OK)
         status = wire_init(&fleet->wire, &plan->server, fleet_receive, fleet);
     if (status == STATUS_OK)

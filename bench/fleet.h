@@ -2,7 +2,7 @@
  * request at a time and repeats it as RFC 7252 section 4.2 says. A run has three phases: all
  * devices get a session; the workload runs; what is outstanding is answered or lost.
  *
- * Memory: sizeof(struct device), at most 288 octets, and a socket of the kernel's for each device;
+ * Memory: sizeof(struct device), at most 320 octets, and a socket of the kernel's for each device;
  * 9 KB for each handshake in flight. */
 #ifndef HOLDFAST_BENCH_FLEET_H
 #define HOLDFAST_BENCH_FLEET_H

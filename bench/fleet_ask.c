@@ -24,7 +24,7 @@ void fleet_transmit(struct device *device, enum record_type type, const uint8_t 
         wire_send(&fleet->wire, device->socket, writer_length(&writer));
 }
 
-static void transmit_empty(struct device *device, enum question_type type, uint16_t message_id)
+void fleet_transmit_empty(struct device *device, enum question_type type, uint16_t message_id)
 {
     uint8_t space[4];
     struct writer writer = writer_over(space, sizeof(space));
@@ -34,11 +34,39 @@ static void transmit_empty(struct device *device, enum question_type type, uint1
 
 void fleet_ping(struct device *device)
 {
-    transmit_empty(device, QUESTION_CON, device->message_id);
+    fleet_transmit_empty(device, QUESTION_CON, device->message_id);
 }
 
-/* The request that device->number - 1 names, the same each time. The token is the message id, which
- * is as unlike others as it needs be: one request is outstanding. */
+static const uint8_t codes[OPERATIONS] = {
+    [OPERATION_GET] = QUESTION_GET,        [OPERATION_POST] = QUESTION_POST,
+    [OPERATION_ECHO] = QUESTION_POST,      [OPERATION_EVENT] = QUESTION_POST,
+    [OPERATION_REGISTER] = QUESTION_GET,   [OPERATION_PUBLISH] = QUESTION_PUT,
+    [OPERATION_NOTIFY] = QUESTION_CONTENT,
+};
+
+/* Of the request that device->number - 1 names. */
+static size_t make_payload(const struct device *device, uint8_t space[WORKLOAD_PAYLOAD_MAX])
+{
+    const struct fleet *fleet = device->fleet;
+    size_t length = fleet->plan->payload_length;
+    if (device->operation == OPERATION_PUBLISH)
+        return workload_stamp(device->due_us, length, space);
+    return workload_payload((enum operation)device->operation, fleet->run, device_index(device),
+                            device->number - 1, length, space);
+}
+
+/* A bare datagram begins with the device's number and the message id, as a token would. */
+static size_t make_datagram(const struct device *device, uint8_t space[WORKLOAD_PAYLOAD_MAX])
+{
+    size_t length = make_payload(device, space);
+    struct writer writer = writer_over(space, WORKLOAD_PAYLOAD_MAX);
+    writer_u32(&writer, device_index(device));
+    writer_u16(&writer, device->message_id);
+    return length < writer_length(&writer) ? writer_length(&writer) : length;
+}
+
+/* The same each time. The token is the message id, which is as unlike others as it needs be: one
+ * request is outstanding. */
 static void transmit_request(struct device *device)
 {
     const struct fleet *fleet = device->fleet;
@@ -46,21 +74,29 @@ static void transmit_request(struct device *device)
     uint8_t token[TOKEN_SIZE];
     uint8_t payload[WORKLOAD_PAYLOAD_MAX];
     uint8_t space[DATAGRAM_SIZE_MAX];
+    if (operation == OPERATION_DATAGRAM) {
+        fleet_transmit(device, RECORD_TYPE_APPLICATION_DATA, payload,
+                       make_datagram(device, payload));
+        return;
+    }
     struct writer token_writer = writer_over(token, sizeof(token));
     if (is_named_by_token(fleet))
         writer_u32(&token_writer, device_index(device));
     writer_u16(&token_writer, device->message_id);
-    const struct question question = {
-        .code = operation == OPERATION_GET ? QUESTION_GET : QUESTION_POST,
+    bool is_put = codes[operation] == QUESTION_POST && fleet->plan->puts;
+    struct question question = {
+        .code = is_put ? QUESTION_PUT : codes[operation],
+        .has_observe = operation == OPERATION_REGISTER,
+        .observe = QUESTION_REGISTER,
         .message_id = device->message_id,
         .path = fleet->plan->path ? fleet->plan->path : workload_path(operation),
         .token = token,
         .token_length = writer_length(&token_writer),
         .payload = payload,
-        .payload_length =
-            workload_payload(operation, fleet->run, device_index(device), device->number - 1,
-                             fleet->plan->payload_length, payload),
+        .payload_length = make_payload(device, payload),
     };
+    if (operation == OPERATION_NOTIFY)
+        fleet_write_notification(device, &question);
     struct writer writer = writer_over(space, sizeof(space));
     question_write(&writer, &question);
     if (writer_ok(&writer))
@@ -74,14 +110,19 @@ void fleet_ask(struct device *device, uint64_t due_us)
     uint32_t index = device_index(device);
     if (workload_rebinds(plan->workload, index, device->number, plan->rebind_every))
         fleet_rebind(device);
-    device->operation = (uint8_t)workload_operation(plan->workload, index, device->number++);
+    enum operation operation = workload_operation(plan->workload, index, device->number++);
+    if (operation == OPERATION_PUBLISH && !device->relation.is_active)
+        operation = OPERATION_REGISTER;
+    if (operation == OPERATION_NOTIFY)
+        device->relation.number = (device->relation.number + 1) & QUESTION_NUMBER_MAX;
+    device->operation = (uint8_t)operation;
     device->message_id++;
     device->due_us = due_us;
     device->retransmitted = 0;
     device->wait_ms = fleet_first_wait_ms(fleet);
     device->state = DEVICE_ASKING;
     fleet->outstanding++;
-    fleet->tally.requests++;
+    fleet->tally.requests += operation != OPERATION_REGISTER;
     transmit_request(device);
     fleet_set_timer(device);
 }
@@ -92,6 +133,7 @@ static void lose(struct device *device)
     struct fleet *fleet = device->fleet;
     fleet->tally.lost++;
     fleet->outstanding--;
+    fleet_end_relation(device);
     if (fleet->plan->is_secure)
         fleet_hang_up(device);
     else
@@ -138,6 +180,8 @@ static void note_gap(struct fleet *fleet)
 static void serve(struct device *device)
 {
     struct fleet *fleet = device->fleet;
+    if (device->operation == OPERATION_REGISTER)
+        return;
     fleet->tally.served++;
     if (fleet->phase == FLEET_RUN)
         fleet->tally.served_in_run++;
@@ -158,8 +202,7 @@ static bool is_right(const struct device *device, const struct answer *answer)
     uint8_t payload[WORKLOAD_PAYLOAD_MAX];
     if (device->operation != OPERATION_ECHO || fleet->plan->path)
         return true;
-    size_t length = workload_payload(OPERATION_ECHO, fleet->run, device_index(device),
-                                     device->number - 1, fleet->plan->payload_length, payload);
+    size_t length = make_payload(device, payload);
     return answer->payload_length == length &&
            (length == 0 || memcmp(answer->payload, payload, length) == 0);
 }
@@ -171,7 +214,9 @@ static void take_answer(struct device *device, const struct answer *answer)
     fleet->outstanding--;
     switch (answer_class(answer->code)) {
     case 2:
-        if (is_right(device, answer))
+        if (device->operation == OPERATION_REGISTER && !fleet_registered(device, answer))
+            fleet->tally.refused++;
+        else if (is_right(device, answer))
             serve(device);
         else
             fleet->tally.wrong++;
@@ -194,6 +239,37 @@ static void hear(struct device *device)
     device->state = DEVICE_HEARD;
     device->wait_ms *= (2u << retransmits_left) - 1;
     fleet_set_timer(device);
+}
+
+/* What a notification of ours is answered with: an empty acknowledgement, or a reset, which ends
+ * the relation (RFC 7641 section 3.6). */
+static void take_receipt(struct device *device, const struct answer *answer)
+{
+    struct fleet *fleet = device->fleet;
+    wheel_cancel(&fleet->wheel, &device->timer);
+    fleet->outstanding--;
+    if (answer->type == QUESTION_ACK) {
+        serve(device);
+    } else {
+        fleet->tally.refused++;
+        fleet_end_relation(device);
+    }
+    fleet_ready(device);
+}
+
+static void take_datagram(struct device *device, const uint8_t *bytes, size_t length)
+{
+    struct fleet *fleet = device->fleet;
+    uint8_t payload[WORKLOAD_PAYLOAD_MAX];
+    if (device->state != DEVICE_ASKING || length != make_datagram(device, payload) ||
+        memcmp(bytes, payload, length) != 0) {
+        fleet->tally.strays++;
+        return;
+    }
+    wheel_cancel(&fleet->wheel, &device->timer);
+    fleet->outstanding--;
+    serve(device);
+    fleet_ready(device);
 }
 
 static bool is_awaited(const struct device *device, const struct answer *answer)
@@ -221,6 +297,10 @@ void fleet_message(struct device *device, const uint8_t *bytes, size_t length)
 {
     struct fleet *fleet = device->fleet;
     struct answer answer;
+    if (fleet->plan->workload == WORKLOAD_DATAGRAM) {
+        take_datagram(device, bytes, length);
+        return;
+    }
     if (!answer_read(&answer, bytes, length)) {
         fleet->tally.strays++;
         return;
@@ -230,9 +310,15 @@ void fleet_message(struct device *device, const uint8_t *bytes, size_t length)
         fleet_moved(device);
         return;
     }
+    if (fleet_observe_message(device, &answer))
+        return;
     if (is_awaited(device, &answer)) {
+        if (device->operation == OPERATION_NOTIFY) {
+            take_receipt(device, &answer);
+            return;
+        }
         if (answer.type == QUESTION_CON)
-            transmit_empty(device, QUESTION_ACK, answer.message_id);
+            fleet_transmit_empty(device, QUESTION_ACK, answer.message_id);
         if (answer.type != QUESTION_ACK || answer.code != 0)
             take_answer(device, &answer);
         else if (device->state == DEVICE_ASKING)
@@ -243,8 +329,8 @@ void fleet_message(struct device *device, const uint8_t *bytes, size_t length)
      * a response that has come before is acknowledged again (section 4.2). */
     if (answer.type == QUESTION_CON) {
         fleet->tally.pings += answer.code == 0;
-        transmit_empty(device, answer_class(answer.code) >= 2 ? QUESTION_ACK : QUESTION_RST,
-                       answer.message_id);
+        fleet_transmit_empty(device, answer_class(answer.code) >= 2 ? QUESTION_ACK : QUESTION_RST,
+                             answer.message_id);
         if (answer.code == 0)
             return;
     }

@@ -15,6 +15,7 @@ static bool take_alert(struct device *device, const uint8_t *content, size_t len
         return true;
     struct fleet *fleet = device->fleet;
     fleet->tally.sessions_ended++;
+    fleet_end_relation(device);
     switch ((enum device_state)device->state) {
     case DEVICE_ASKING:
     case DEVICE_HEARD:
@@ -60,7 +61,9 @@ static struct device *find_receiver(struct fleet *fleet, const uint8_t *datagram
     struct answer answer;
     struct record record;
     struct cursor cursor = cursor_over(datagram, length);
-    if (!fleet->plan->is_secure) {
+    if (fleet->plan->workload == WORKLOAD_DATAGRAM) {
+        index = cursor_u32(&cursor);
+    } else if (!fleet->plan->is_secure) {
         if (answer_read(&answer, datagram, length) && answer.token_length > DEVICE_CID_LENGTH) {
             struct cursor token = cursor_over(answer.token, answer.token_length);
             index = cursor_u32(&token);

@@ -86,6 +86,23 @@ static enum status parse_psk(void *target, const char *value, char *why, size_t 
     return STATUS_OK;
 }
 
+static enum status parse_suite(void *target, const char *value, char *why, size_t why_size)
+{
+    size_t used = 0;
+    (void)target;
+    for (size_t i = 0; i < suites_count; i++) {
+        if (strcmp(value, suites[i].name) == 0) {
+            parsed.suite = &suites[i];
+            return STATUS_OK;
+        }
+    }
+    used = (size_t)snprintf(why, why_size, "want");
+    for (size_t i = 0; i < suites_count && used < why_size; i++)
+        used += (size_t)snprintf(why + used, why_size - used, "%s %s", i > 0 ? "," : "",
+                                 suites[i].name);
+    return STATUS_NOT_FOUND;
+}
+
 static enum status parse_expectation(void *target, const char *value, char *why, size_t why_size)
 {
     (void)target;
@@ -118,12 +135,19 @@ static const struct option_row rows[] = {
      .kind = OPTION_CUSTOM,
      .target = &parsed.credentials,
      .parse = parse_psk},
+    {.name = "suite",
+     .argument = "NAME",
+     .help = "the one cipher suite offered (default: TLS_PSK_WITH_AES_128_CCM_8)",
+     .kind = OPTION_CUSTOM,
+     .target = &parsed.suite,
+     .parse = parse_suite},
     NUMBER("devices", "N", 1, PLAN_DEVICES_MAX, devices, "how many (default: 100)"),
     NUMBER("duration", "S", 1, 86400, duration_s,
            "seconds of the run, once all have a session (default: 10)"),
     {.name = "workload",
      .argument = "NAME",
-     .help = "handshake, get, post, echo, events, rebind, reconnect or mix (default: echo)",
+     .help = "handshake, get, post, echo, events, rebind, reconnect, mix, observe, notify or "
+             "datagram (default: echo)",
      .kind = OPTION_CHOICE,
      .target = &workload,
      .choices = workload_names},
@@ -137,6 +161,10 @@ static const struct option_row rows[] = {
      .help = "what to ask for instead of the workload's own resource",
      .kind = OPTION_TEXT,
      .target = &parsed.path},
+    {.name = "put",
+     .help = "PUT instead of POST, for servers that want that",
+     .kind = OPTION_FLAG,
+     .target = &parsed.puts},
     NUMBER("sockets", "N", 0, PLAN_DEVICES_MAX, sockets,
            "source ports that devices share, told apart by CID; 0: one for each (default)"),
     NUMBER("rebind-every", "N", 0, UINT32_MAX, rebind_every,
@@ -220,6 +248,10 @@ static bool is_consistent(void)
         plan_complain("--workload", "there are no handshakes at coap://; want a coaps:// target");
         return false;
     }
+    if (parsed.is_secure && parsed.workload == WORKLOAD_DATAGRAM) {
+        plan_complain("--workload", "bare datagrams have no session; want a coap:// target");
+        return false;
+    }
     if (parsed.workload == WORKLOAD_RECONNECT && parsed.rate > 0) {
         plan_complain("--rate", "reconnect is a storm, at no rate; want another workload");
         return false;
@@ -234,6 +266,7 @@ static bool is_consistent(void)
 enum option_outcome plan_parse(struct plan *plan, int argc, char *const *argv)
 {
     parsed = (struct plan){
+        .suite = &suites[0],
         .devices = 100,
         .duration_s = 10,
         .payload_length = 32,

@@ -8,6 +8,7 @@
 #include "bench/workload.h"
 #include "shared/address.h"
 #include "shared/option.h"
+#include "shared/suite.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@ struct plan {
     struct address server;
     bool is_secure; /* coaps:// */
     struct dial_credentials credentials;
+    const struct suite *suite;
     uint64_t devices;
     uint64_t duration_s;
     enum workload workload;
@@ -33,6 +35,7 @@ struct plan {
     const char *path;              /* NULL: the operation's own */
     const char *mark_path;         /* NULL: none */
     const char *acknowledged_path; /* NULL: none */
+    bool puts;                     /* PUT where the workload would POST */
     bool json;
     size_t expectation_count;
     struct expectation expectations[PLAN_EXPECTATIONS_MAX];

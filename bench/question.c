@@ -3,11 +3,13 @@
 #include <string.h>
 
 #define VERSION 1
+#define OPTION_OBSERVE 6
 #define OPTION_PATH 11 /* Uri-Path */
 #define MARKER 0xff
 #define NIBBLE_ONE 13 /* one octet follows: value - 13 */
 #define NIBBLE_TWO 14 /* two octets follow: value - 269 */
 #define SEGMENT_MAX 255
+#define OBSERVE_LENGTH_MAX 3 /* RFC 7641 section 2: 0-3 octets */
 
 static void write_header(struct writer *writer, enum question_type type, uint8_t code,
                          uint16_t message_id, size_t token_length)
@@ -37,13 +39,24 @@ static void write_segment(struct writer *writer, unsigned delta, const char *tex
     writer_bytes(writer, text, length);
 }
 
+/* As few octets as it takes: 0 has none (RFC 7252 section 3.2). */
+static void write_observe(struct writer *writer, uint32_t value)
+{
+    unsigned length = value > 0xffff ? 3 : value > 0xff ? 2 : value > 0 ? 1 : 0;
+    writer_u8(writer, (uint8_t)(OPTION_OBSERVE << 4 | length));
+    while (length-- > 0)
+        writer_u8(writer, (uint8_t)(value >> 8 * length));
+}
+
 void question_write(struct writer *writer, const struct question *question)
 {
-    write_header(writer, QUESTION_CON, question->code, question->message_id,
+    write_header(writer, question->type, question->code, question->message_id,
                  question->token_length);
     writer_bytes(writer, question->token, question->token_length);
-    unsigned delta = OPTION_PATH;
-    for (const char *at = question->path; *at;) {
+    if (question->has_observe)
+        write_observe(writer, question->observe);
+    unsigned delta = question->has_observe ? OPTION_PATH - OPTION_OBSERVE : OPTION_PATH;
+    for (const char *at = question->path; at && *at;) {
         size_t length = strcspn(at, "/");
         if (length > 0) {
             write_segment(writer, delta, at, length);
@@ -72,6 +85,18 @@ static uint32_t read_extended(struct cursor *cursor, unsigned nibble)
     }
 }
 
+static void read_option(struct answer *answer, struct cursor *cursor, uint32_t number,
+                        uint32_t length)
+{
+    struct cursor value = cursor_over(cursor_bytes(cursor, length), length);
+    if (number != OPTION_OBSERVE || length > OBSERVE_LENGTH_MAX || !cursor_ok(cursor))
+        return;
+    answer->has_observe = true;
+    answer->observe = 0;
+    while (cursor_left(&value) > 0)
+        answer->observe = answer->observe << 8 | cursor_u8(&value);
+}
+
 bool answer_read(struct answer *answer, const uint8_t *bytes, size_t length)
 {
     struct cursor cursor = cursor_over(bytes, length);
@@ -83,6 +108,7 @@ bool answer_read(struct answer *answer, const uint8_t *bytes, size_t length)
     if (first >> 6 != VERSION || answer->token_length > QUESTION_TOKEN_MAX)
         return false;
     answer->token = cursor_bytes(&cursor, answer->token_length);
+    uint32_t number = 0;
     while (cursor_left(&cursor) > 0) {
         uint8_t head = cursor_u8(&cursor);
         if (head == MARKER) {
@@ -90,8 +116,8 @@ bool answer_read(struct answer *answer, const uint8_t *bytes, size_t length)
             answer->payload = cursor_bytes(&cursor, answer->payload_length);
             return answer->payload_length > 0;
         }
-        (void)read_extended(&cursor, head >> 4);
-        (void)cursor_bytes(&cursor, read_extended(&cursor, head & 0xf));
+        number += read_extended(&cursor, head >> 4);
+        read_option(answer, &cursor, number, read_extended(&cursor, head & 0xf));
     }
     return cursor_ok(&cursor);
 }

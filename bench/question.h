@@ -16,18 +16,29 @@ enum question_type { QUESTION_CON = 0, QUESTION_NON = 1, QUESTION_ACK = 2, QUEST
 
 #define QUESTION_GET 1
 #define QUESTION_POST 2
+#define QUESTION_PUT 3
+#define QUESTION_CONTENT 0x45            /* 2.05 */
+#define QUESTION_METHOD_NOT_ALLOWED 0x85 /* 4.05 */
+
+/* Values of the Observe option in a request (RFC 7641 section 2). */
+#define QUESTION_REGISTER 0
+#define QUESTION_DEREGISTER 1
+#define QUESTION_NUMBER_MAX 0xffffff /* of a notification: 24 bits */
 
 struct question {
+    enum question_type type; /* CON, by default */
     uint8_t code;
     uint16_t message_id;
-    const char *path; /* segments with slashes between, no query */
+    bool has_observe;
+    uint32_t observe;
+    const char *path; /* segments with slashes between, no query; NULL: a response has none */
     const uint8_t *token;
     size_t token_length;
     const uint8_t *payload;
     size_t payload_length;
 };
 
-/* A confirmable request. Does not fit, or a path segment beyond 255 octets: the writer fails. */
+/* A request, or a response. Does not fit, or a path segment beyond 255 octets: the writer fails. */
 void question_write(struct writer *writer, const struct question *question);
 /* An empty message: CON is a ping, and ACK and RST what answers the server's own messages. */
 void question_write_empty(struct writer *writer, enum question_type type, uint16_t message_id);
@@ -38,6 +49,8 @@ struct answer {
     uint16_t message_id;
     const uint8_t *token; /* in the message, as is the payload */
     size_t token_length;
+    bool has_observe;
+    uint32_t observe;
     const uint8_t *payload;
     size_t payload_length;
 };
@@ -48,7 +61,7 @@ static inline unsigned answer_class(uint8_t code)
     return code >> 5;
 }
 
-/* False: not a CoAP message. */
+/* False: not a CoAP message. A request reads as one, too. */
 bool answer_read(struct answer *answer, const uint8_t *bytes, size_t length);
 
 #endif

@@ -27,6 +27,18 @@ const struct measure measures[RESULT_MEASURES] = {
     [RESULT_UNSENT] = {"unsent", MEASURE_COUNT, false, "datagrams that our kernel did not take"},
     [RESULT_OCTETS_UP] = {"octets_up", MEASURE_OCTETS, false, "UDP payload for each served"},
     [RESULT_OCTETS_DOWN] = {"octets_down", MEASURE_OCTETS, false, "UDP payload for each served"},
+    [RESULT_RELATIONS] = {"relations", MEASURE_COUNT, true, "of Observe, begun"},
+    [RESULT_RELATIONS_ENDED] = {"relations_ended", MEASURE_COUNT, false, "with or without session"},
+    [RESULT_ASKED] = {"asked", MEASURE_COUNT, true, "by the server, and answered"},
+    [RESULT_NOTIFICATIONS] = {"notifications", MEASURE_COUNT, true, "new ones that came"},
+    [RESULT_NOTIFICATION_RATE] = {"notification_rate", MEASURE_PER_SECOND, true, "in the run"},
+    [RESULT_NOTIFICATION_P50] = {"notification_p50", MEASURE_TIME, false,
+                                 "since due to be published, median"},
+    [RESULT_NOTIFICATION_P99] = {"notification_p99", MEASURE_TIME, false, "likewise"},
+    [RESULT_NOTIFICATION_MAX] = {"notification_max", MEASURE_TIME, false, "likewise"},
+    [RESULT_REORDERED] = {"reordered", MEASURE_COUNT, false, "notifications older than another"},
+    [RESULT_REPEATED] = {"repeated", MEASURE_COUNT, false, "notifications that had come before"},
+    [RESULT_SKIPPED] = {"skipped", MEASURE_COUNT, false, "numbers between two notifications"},
     [RESULT_HANDSHAKES] = {"handshakes", MEASURE_COUNT, false, "completed"},
     [RESULT_HANDSHAKES_AFTER_START] = {"handshakes_after_start", MEASURE_COUNT, false,
                                        "of these, once the run had begun"},
@@ -117,6 +129,23 @@ static void set_requests(struct result *result, const struct tally *tally)
     set_ratio(result, RESULT_OCTETS_DOWN, tally->octets_down, tally->served);
 }
 
+static void set_relations(struct result *result, const struct tally *tally)
+{
+    if (tally->relations == 0)
+        return;
+    set_count(result, RESULT_RELATIONS, tally->relations);
+    set_count(result, RESULT_RELATIONS_ENDED, tally->relations_ended);
+    set_count(result, RESULT_ASKED, tally->asked);
+    set_count(result, RESULT_NOTIFICATIONS, tally->notifications);
+    set_rate(result, RESULT_NOTIFICATION_RATE, tally->notifications_in_run, tally->run_us);
+    set_percentile(result, RESULT_NOTIFICATION_P50, &tally->notification, 500000);
+    set_percentile(result, RESULT_NOTIFICATION_P99, &tally->notification, 990000);
+    set_percentile(result, RESULT_NOTIFICATION_MAX, &tally->notification, 1000000);
+    set_count(result, RESULT_REORDERED, tally->notifications_reordered);
+    set_count(result, RESULT_REPEATED, tally->notifications_repeated);
+    set_count(result, RESULT_SKIPPED, tally->numbers_skipped);
+}
+
 static void set_handshakes(struct result *result, const struct tally *tally)
 {
     set_count(result, RESULT_HANDSHAKES, tally->handshakes);
@@ -153,6 +182,7 @@ void result_make(struct result *result, const struct tally *tally, uint64_t devi
     memset(result, 0, sizeof(*result));
     set_count(result, RESULT_DEVICES, devices);
     set_requests(result, tally);
+    set_relations(result, tally);
     set_handshakes(result, tally);
     set_time(result, RESULT_START, tally->start_us);
     set_time(result, RESULT_DURATION, tally->run_us);

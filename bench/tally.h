@@ -24,6 +24,15 @@ struct tally {
     uint64_t unsent;         /* datagrams that our own kernel did not take */
     uint64_t strays;         /* messages that no device waits for */
 
+    uint64_t relations;       /* begun, whichever side observes */
+    uint64_t relations_ended; /* by the server, or with their session */
+    uint64_t notifications;   /* newer than all before on their relation */
+    uint64_t notifications_in_run;
+    uint64_t notifications_reordered; /* older, and of no use */
+    uint64_t notifications_repeated;  /* the same message again */
+    uint64_t numbers_skipped;         /* between two of a relation */
+    uint64_t asked;                   /* requests of the server's, answered */
+
     uint64_t handshakes;
     uint64_t handshakes_after_start;
     uint64_t handshakes_failed;
@@ -44,8 +53,9 @@ struct tally {
 
     struct histogram latency;
     struct histogram handshake;
-    struct histogram recovery; /* from the mark to a device's next served reply */
-    struct histogram affected; /* likewise, of devices that had to retransmit before */
+    struct histogram notification; /* since what it tells of was due to be published */
+    struct histogram recovery;     /* from the mark to a device's next served reply */
+    struct histogram affected;     /* likewise, of devices that had to retransmit before */
 };
 
 #endif

@@ -4,9 +4,12 @@
 #include <string.h>
 
 const char *const workload_names[] = {
-    [WORKLOAD_HANDSHAKE] = "handshake", [WORKLOAD_GET] = "get",       [WORKLOAD_POST] = "post",
-    [WORKLOAD_ECHO] = "echo",           [WORKLOAD_EVENTS] = "events", [WORKLOAD_REBIND] = "rebind",
-    [WORKLOAD_RECONNECT] = "reconnect", [WORKLOAD_MIX] = "mix",       [WORKLOADS] = NULL,
+    [WORKLOAD_HANDSHAKE] = "handshake", [WORKLOAD_GET] = "get",
+    [WORKLOAD_POST] = "post",           [WORKLOAD_ECHO] = "echo",
+    [WORKLOAD_EVENTS] = "events",       [WORKLOAD_REBIND] = "rebind",
+    [WORKLOAD_RECONNECT] = "reconnect", [WORKLOAD_MIX] = "mix",
+    [WORKLOAD_OBSERVE] = "observe",     [WORKLOAD_NOTIFY] = "notify",
+    [WORKLOAD_DATAGRAM] = "datagram",   [WORKLOADS] = NULL,
 };
 
 /* Of ten requests of a device: mostly telemetry, as fleets do. */
@@ -16,6 +19,9 @@ static const enum operation mix[] = {
 };
 #define MIX_COUNT (sizeof(mix) / sizeof(mix[0]))
 #define MIX_REBIND_EVERY 20
+
+#define STAMP_LENGTH 16
+static const char digits[] = "0123456789abcdef";
 
 enum operation workload_operation(enum workload workload, uint32_t device, uint32_t number)
 {
@@ -29,6 +35,12 @@ enum operation workload_operation(enum workload workload, uint32_t device, uint3
     case WORKLOAD_MIX:
         /* Devices are out of step, so that the mix is the same at any moment. */
         return mix[((uint64_t)device + number) % MIX_COUNT];
+    case WORKLOAD_OBSERVE: /* once it observes */
+        return OPERATION_PUBLISH;
+    case WORKLOAD_NOTIFY:
+        return OPERATION_NOTIFY;
+    case WORKLOAD_DATAGRAM:
+        return OPERATION_DATAGRAM;
     case WORKLOAD_HANDSHAKE:
     case WORKLOAD_ECHO:
     case WORKLOAD_REBIND:
@@ -46,6 +58,12 @@ const char *workload_path(enum operation operation)
         return "tstun";
     case OPERATION_EVENT:
         return "events";
+    case OPERATION_REGISTER:
+    case OPERATION_PUBLISH:
+        return "time";
+    case OPERATION_NOTIFY:
+    case OPERATION_DATAGRAM:
+        return NULL;
     case OPERATION_POST:
     case OPERATION_ECHO:
         break;
@@ -68,9 +86,13 @@ size_t workload_payload(enum operation operation, uint64_t run, uint32_t device,
     char name[WORKLOAD_EVENT_MIN + 2];
     switch (operation) {
     case OPERATION_GET:
+    case OPERATION_REGISTER:
         return 0;
     case OPERATION_POST:
     case OPERATION_ECHO:
+    case OPERATION_PUBLISH:
+    case OPERATION_NOTIFY:
+    case OPERATION_DATAGRAM:
         /* Differs from one request to the next: a reply to another one shows. */
         for (size_t i = 0; i < length; i++)
             space[i] = (uint8_t)('a' + (device + number + i) % 26);
@@ -85,6 +107,31 @@ size_t workload_payload(enum operation operation, uint64_t run, uint32_t device,
     memset(space, '.', length);
     memcpy(space, name, WORKLOAD_EVENT_MIN);
     return length;
+}
+
+size_t workload_stamp(uint64_t us, size_t length, uint8_t space[WORKLOAD_PAYLOAD_MAX])
+{
+    char text[STAMP_LENGTH + 1];
+    (void)snprintf(text, sizeof(text), "%016llx", (unsigned long long)us);
+    if (length < STAMP_LENGTH)
+        length = STAMP_LENGTH;
+    memset(space, '.', length);
+    memcpy(space, text, STAMP_LENGTH);
+    return length;
+}
+
+bool workload_read_stamp(const uint8_t *payload, size_t length, uint64_t *us)
+{
+    if (length < STAMP_LENGTH)
+        return false;
+    *us = 0;
+    for (size_t i = 0; i < STAMP_LENGTH; i++) {
+        const char *digit = memchr(digits, payload[i], sizeof(digits) - 1);
+        if (!digit)
+            return false;
+        *us = *us << 4 | (uint64_t)(digit - digits);
+    }
+    return true;
 }
 
 uint64_t pace_due_us(const struct pace *pace)

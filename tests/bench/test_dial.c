@@ -44,7 +44,7 @@ static void start(void)
     memcpy(credentials.key, psk, sizeof(psk));
     cr_assert_eq(wolfSSL_Init(), WOLFSSL_SUCCESS);
     cr_assert_eq(tls_context_init(&server, &key), STATUS_OK);
-    cr_assert_eq(dialer_init(&dialer, &credentials, keep), STATUS_OK);
+    cr_assert_eq(dialer_init(&dialer, &suites[0], &credentials, keep), STATUS_OK);
 }
 
 static void stop(void)

@@ -12,6 +12,7 @@
 #define DEVICES 3
 
 static struct plan plan = {
+    .suite = &suites[0],
     .devices = DEVICES,
     .duration_s = 1,
     .workload = WORKLOAD_ECHO,

@@ -39,6 +39,16 @@ Test(plan, defaults)
     cr_assert_eq(plan.ack_timeout_ms, 2000);
     cr_assert_eq(plan.retransmits_max, 4);
     cr_assert_not(plan.json);
+    cr_assert_not(plan.puts);
+    cr_assert_eq(plan.suite, &suites[0]);
+}
+
+Test(plan, suites)
+{
+    for (size_t i = 0; i < suites_count; i++) {
+        cr_assert_eq(PARSE(TARGET, PSK, "--suite", suites[i].name), OPTION_RUN);
+        cr_assert_eq(plan.suite, &suites[i]);
+    }
 }
 
 Test(plan, targets)
@@ -81,6 +91,8 @@ Test(plan, what_does_not_go_together, .init = hush)
     cr_assert_eq(PARSE("--target", "coap://127.0.0.1", "--workload", "handshake"), OPTION_UNUSABLE);
     cr_assert_eq(PARSE(TARGET, PSK, "--workload", "reconnect", "--rate", "5"), OPTION_UNUSABLE);
     cr_assert_eq(PARSE(TARGET, PSK, "--workload", "nap"), OPTION_UNUSABLE);
+    cr_assert_eq(PARSE(TARGET, PSK, "--workload", "datagram"), OPTION_UNUSABLE);
+    cr_assert_eq(PARSE(TARGET, PSK, "--suite", "TLS_NULL"), OPTION_UNUSABLE);
     cr_assert_eq(PARSE(TARGET, "--psk", "a:xy"), OPTION_UNUSABLE);
     cr_assert_eq(PARSE(TARGET, PSK, "--payload", "1025"), OPTION_UNUSABLE);
     cr_assert_eq(PARSE(TARGET, PSK, "--devices", "0"), OPTION_UNUSABLE);

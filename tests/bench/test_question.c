@@ -104,3 +104,46 @@ Test(answer, what_is_none)
     cr_assert_not(answer_read(&answer, reserved, sizeof(reserved)));
     cr_assert_not(answer_read(&answer, version, 0));
 }
+
+Test(question, observe_is_as_short_as_it_can_be)
+{
+    static const struct {
+        uint32_t value;
+        size_t length;
+    } rows[] = {{0, 0}, {1, 1}, {255, 1}, {256, 2}, {65536, 3}, {QUESTION_NUMBER_MAX, 3}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct message message;
+        struct answer answer;
+        struct writer writer = writer_over(space, sizeof(space));
+        const struct question question = {.type = QUESTION_NON,
+                                          .code = QUESTION_CONTENT,
+                                          .has_observe = true,
+                                          .observe = rows[i].value,
+                                          .path = i % 2 ? "ps/topic" : NULL};
+        question_write(&writer, &question);
+        cr_assert_eq(message_parse(&message, space, writer_length(&writer)), MESSAGE_OK);
+        cr_assert_eq(message.type, MESSAGE_NON);
+        cr_assert_eq(message.option_count, i % 2 ? 3 : 1);
+        cr_assert_eq(message.options[0].number, 6);
+        cr_assert_eq(message.options[0].length, rows[i].length);
+        cr_assert(answer_read(&answer, space, writer_length(&writer)));
+        cr_assert(answer.has_observe);
+        cr_assert_eq(answer.observe, rows[i].value);
+    }
+}
+
+Test(question, observe_that_is_none)
+{
+    static const uint8_t too_long[] = "\x60\x45\x12\x34\x64"
+                                      "1234";
+    static const uint8_t another[] = "\x60\x45\x12\x34\x71"
+                                     "1";
+    static const uint8_t cut[] = "\x60\x45\x12\x34\x63"
+                                 "1";
+    struct answer answer;
+    cr_assert(answer_read(&answer, too_long, sizeof(too_long) - 1));
+    cr_assert_not(answer.has_observe);
+    cr_assert(answer_read(&answer, another, sizeof(another) - 1));
+    cr_assert_not(answer.has_observe);
+    cr_assert_not(answer_read(&answer, cut, sizeof(cut) - 1));
+}

@@ -100,3 +100,17 @@ Test(pace, does_not_drift)
     struct pace pace = {.rate = 7, .taken = UINT64_C(7) * 86400 * 365};
     cr_assert_eq(pace_due_us(&pace), UINT64_C(86400) * 365 * 1000000);
 }
+
+Test(workload, stamps)
+{
+    uint8_t space[WORKLOAD_PAYLOAD_MAX];
+    uint64_t us;
+    size_t length = workload_stamp(0x123456789abcdef, 32, space);
+    cr_assert_eq(length, 32);
+    cr_assert(workload_read_stamp(space, length, &us));
+    cr_assert_eq(us, 0x123456789abcdef);
+    cr_assert_eq(workload_stamp(1, 0, space), 16, "a stamp is never cut");
+    cr_assert_not(workload_read_stamp(space, 15, &us));
+    space[3] = 'g';
+    cr_assert_not(workload_read_stamp(space, 16, &us));
+}
