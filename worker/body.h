@@ -29,7 +29,6 @@
 #include <stdint.h>
 
 #define BODY_CHUNK_SIZE 1016
-#define BODY_ETAG_MAX 8
 
 enum body_kind { BODY_REQUEST, BODY_REPLY };
 
@@ -90,7 +89,7 @@ struct body_head {
     bool has_format;
     uint16_t format;
     uint8_t etag_length; /* 0: none */
-    uint8_t etag[BODY_ETAG_MAX];
+    uint8_t etag[MESSAGE_ETAG_MAX];
 };
 
 /* Keeps a reply in place of what was kept for the same request; false: no room. */
