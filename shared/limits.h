@@ -57,6 +57,10 @@
 #define DOUBTFUL_CLAIMS_PER_S 64 /* of CIDs ahead of all leases that a worker knows of */
 #define ADOPTION_HELD_MAX 2 /* datagrams held for each of them */
 #define SESSION_IDLE_S_DEFAULT 3600 /* a session silent for so long is in the store only */
+#define HEIRS_MEMBERS_MS 250    /* between questions who the members are */
+#define HEIRS_CLAIMS_MAX 256    /* of one worker at once, without a datagram */
+#define HEIRS_RETRY_MS 500      /* before a search through the store that failed is repeated */
+#define HEIRS_STIR_MS 30000     /* between searches because sessions were lost */
 #define MARK_INTERVAL_MS 50 /* DESIGN.md section 7, invariant 5 */
 #define PATH_HELD_MAX 64             /* replies of one worker that wait for a path to be proven */
 #define PATH_HELD_MS 5000
@@ -147,6 +151,7 @@ _Static_assert(FRAME_PEERS_MAX >= WORKERS_MAX, "an lb remembers each worker's bo
 _Static_assert(SEQUENCE_HANDSHAKE_RESERVED < SEQUENCE_LEASE, "the first lease starts above");
 _Static_assert(ADOPTIONS_MAX + HANDSHAKES_MAX_DEFAULT <= STORE_QUESTIONS_MAX - STORE_QUESTIONS_MAX / 4,
                "a flood of strangers leaves room for the questions of sessions");
+_Static_assert(HEIRS_CLAIMS_MAX <= ADOPTIONS_MAX / 4, "most are for who speaks");
 _Static_assert(EVENT_PAYLOAD_MAX + IDENTITY_LENGTH_MAX + CID_LENGTH_MAX + 256 <= STORE_EVENT_MAX,
                "the longest event fits the log");
 _Static_assert(COAP_MESSAGE_SIZE_MAX + 128 <= DATAGRAM_SIZE_MAX, "a message fits its record");

@@ -15,6 +15,7 @@ struct adoption {
     struct cid name; /* the session's CID, or what stands for an address */
     struct held held[ADOPTION_HELD_MAX];
     size_t held_count;
+    bool is_wanted; /* by adoption_claim */
 };
 
 static void count(struct adoptions *adoptions, enum worker_metric metric, uint64_t n)
@@ -161,6 +162,8 @@ static void claimed(void *owner, const struct store_answer *answer)
         status = adoptions->options.adopt(adoptions->options.owner, &answer->subject, answer);
     if (!adoption)
         return;
+    if (adoption->is_wanted)
+        adoptions->options.claimed(adoptions->options.owner, &answer->subject, answer->outcome);
     if (answer->outcome != STORE_OK)
         drop_unanswered(adoptions, adoption, answer->outcome);
     else if (status != STATUS_OK)
@@ -169,12 +172,14 @@ static void claimed(void *owner, const struct store_answer *answer)
         release(adoptions, adoption);
 }
 
-static void claim(struct adoptions *adoptions, struct adoption *adoption)
+static enum status claim(struct adoptions *adoptions, struct adoption *adoption)
 {
     const struct store_waiter waiter = {claimed, adoptions, adoption->name, 0};
-    if (store_claim_session(adoptions->options.store, adoptions->options.worker_id, &waiter) !=
-        STATUS_OK)
+    enum status status =
+        store_claim_session(adoptions->options.store, adoptions->options.worker_id, &waiter);
+    if (status != STATUS_OK)
         drop(adoptions, adoption, WORKER_DROPPED_CLAIMS_FULL);
+    return status;
 }
 
 /* The address has a session. Its adoption goes on under the CID, or joins one that is under way. */
@@ -210,7 +215,7 @@ static void found(void *owner, const struct store_answer *answer)
     nameless->held_count = 0;
     forget(adoptions, nameless);
     if (!under_way)
-        claim(adoptions, named);
+        (void)!claim(adoptions, named);
 }
 
 /* --- what the network brings --- */
@@ -228,7 +233,7 @@ void adoption_hold_by_cid(struct adoptions *adoptions, const struct cid *cid,
     }
     hold(adoptions, adoption, path, datagram, length);
     if (!under_way)
-        claim(adoptions, adoption);
+        (void)!claim(adoptions, adoption);
 }
 
 void adoption_hold_by_address(struct adoptions *adoptions, const struct path *path,
@@ -249,4 +254,22 @@ void adoption_hold_by_address(struct adoptions *adoptions, const struct path *pa
     const struct store_waiter waiter = {found, adoptions, name, 0};
     if (store_find_session(adoptions->options.store, &path->address, &waiter) != STATUS_OK)
         drop(adoptions, adoption, WORKER_DROPPED_CLAIMS_FULL);
+}
+
+enum status adoption_claim(struct adoptions *adoptions, const struct cid *cid)
+{
+    struct adoption *adoption = find(adoptions, cid);
+    enum status status = STATUS_OK;
+    bool under_way = adoption != NULL;
+    if (!adoption)
+        adoption = begin(adoptions, cid);
+    if (!adoption)
+        return STATUS_FULL;
+    if (adoption->is_wanted)
+        return STATUS_EXISTS;
+    if (!under_way)
+        status = claim(adoptions, adoption);
+    if (status == STATUS_OK)
+        adoption->is_wanted = true;
+    return status;
 }

@@ -23,6 +23,9 @@ typedef enum status adoption_adopt_fn(void *owner, const struct cid *cid,
 typedef void adoption_receive_fn(void *owner, const struct path *path, uint8_t *datagram,
                                  size_t length);
 
+/* What came of adoption_claim; after `adopt`. */
+typedef void adoption_claimed_fn(void *owner, const struct cid *cid, enum store_outcome outcome);
+
 struct adoptions_options {
     struct store *store;
     struct hash_key hash_key;
@@ -31,6 +34,7 @@ struct adoptions_options {
     struct metrics *metrics;
     adoption_adopt_fn *adopt;
     adoption_receive_fn *receive;
+    adoption_claimed_fn *claimed;
     void *owner;
 };
 
@@ -50,5 +54,9 @@ void adoption_hold_by_cid(struct adoptions *adoptions, const struct cid *cid,
                           const struct path *path, const uint8_t *datagram, size_t length);
 void adoption_hold_by_address(struct adoptions *adoptions, const struct path *path,
                               const uint8_t *datagram, size_t length);
+
+/* Claims the session though no datagram of it has come. STATUS_EXISTS: this has been said already;
+ * STATUS_FULL: it cannot be now. */
+MUST_USE enum status adoption_claim(struct adoptions *adoptions, const struct cid *cid);
 
 #endif

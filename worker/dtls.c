@@ -174,6 +174,12 @@ static void receive_held(void *owner, const struct path *path, uint8_t *datagram
     dtls->was_held = false;
 }
 
+static void tell_claimed(void *owner, const struct cid *cid, enum store_outcome outcome)
+{
+    struct dtls *dtls = owner;
+    dtls->options.claimed(dtls->options.owner, cid, outcome);
+}
+
 enum status dtls_init(struct dtls *dtls, const struct dtls_options *options, uint64_t now_ms)
 {
     memset(dtls, 0, sizeof(*dtls));
@@ -206,6 +212,7 @@ enum status dtls_init(struct dtls *dtls, const struct dtls_options *options, uin
         .metrics = options->metrics,
         .adopt = dtls_adopt,
         .receive = receive_held,
+        .claimed = tell_claimed,
         .owner = dtls,
     };
     marks_init(&dtls->marks, &dtls->options.lbs);

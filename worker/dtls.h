@@ -37,6 +37,9 @@ typedef void dtls_ended_fn(void *owner, const struct session *session);
 typedef void dtls_adopted_fn(void *owner, const struct session *session,
                              const struct store_exchange *exchanges, size_t count);
 
+/* What came of dtls_claim; the session is there if it is STORE_OK and its record can be used. */
+typedef void dtls_claimed_fn(void *owner, const struct cid *cid, enum store_outcome outcome);
+
 struct dtls_options {
     const struct cluster_key *cluster_key;
     struct store *store;
@@ -55,6 +58,7 @@ struct dtls_options {
     dtls_probe_fn *probe;
     dtls_ended_fn *ended;
     dtls_adopted_fn *adopted;
+    dtls_claimed_fn *claimed; /* of dtls_claim */
     void *owner;
 };
 
@@ -96,6 +100,14 @@ void dtls_path_answered(struct dtls *dtls, struct session *session);
 
 /* The store says that the session has another owner: forgets it, without a word to the peer. */
 void dtls_lose_session(struct dtls *dtls, const struct cid *cid);
+
+/* Takes a session over from the store though no record of it has come. STATUS_EXISTS: this is under
+ * way; STATUS_FULL: it cannot be now. */
+MUST_USE enum status dtls_claim(struct dtls *dtls, const struct cid *cid);
+bool dtls_holds(struct dtls *dtls, const struct cid *cid);
+/* The session is to be another worker's: saved and forgotten, without a word to the peer. Without
+ * effect while the store takes no question. */
+void dtls_give(struct dtls *dtls, const struct cid *cid);
 
 /* Asks the store to save what has changed, now rather than in MARK_INTERVAL_MS. */
 void dtls_save(struct dtls *dtls);

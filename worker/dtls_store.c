@@ -249,6 +249,27 @@ enum status dtls_adopt(void *owner, const struct cid *cid, const struct store_an
     return status;
 }
 
+/* --- without a record --- */
+
+enum status dtls_claim(struct dtls *dtls, const struct cid *cid)
+{
+    return adoption_claim(&dtls->adoptions, cid);
+}
+
+bool dtls_holds(struct dtls *dtls, const struct cid *cid)
+{
+    return session_by_cid(&dtls->sessions, cid->bytes, cid->length) != NULL;
+}
+
+void dtls_give(struct dtls *dtls, const struct cid *cid)
+{
+    struct session *session = session_by_cid(&dtls->sessions, cid->bytes, cid->length);
+    if (session && session->dirty)
+        dtls_save(dtls);
+    if (session && !session->dirty)
+        dtls_drop_session(dtls, session);
+}
+
 /* --- marks --- */
 
 static void mark_saved(void *owner, const struct store_answer *answer)

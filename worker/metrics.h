@@ -23,6 +23,12 @@
       "Sessions that another worker has taken over", METRIC_COUNTER)                               \
     X(SESSIONS_EVICTED, "holdfast_sessions_evicted_total", NULL,                                   \
       "Idle sessions dropped from memory; the store keeps them", METRIC_COUNTER)                   \
+    X(HEIRS_SEARCHES, "holdfast_heirs_searches_total", NULL,                                       \
+      "Searches of the store for sessions with relations that nobody holds", METRIC_COUNTER)       \
+    X(HEIRS_CLAIMED, "holdfast_heirs_claimed_total", NULL,                                         \
+      "Sessions with relations that were claimed before their peer spoke", METRIC_COUNTER)         \
+    X(HEIRS_GIVEN, "holdfast_heirs_given_total", NULL,                                             \
+      "Sessions with relations that were left to the worker they route to", METRIC_COUNTER)        \
     X(RECORDS_HELD, "holdfast_records_held_total", NULL,                                           \
       "Datagrams held while their session was claimed from the store", METRIC_COUNTER)             \
     X(STORED_TRUNCATED, "holdfast_stored_refused_total", "reason=\"truncated\"",                   \

@@ -323,6 +323,14 @@ static void count_adopted(void *owner, const struct session *session,
     endpoint->adopted++;
 }
 
+static void keep_claimed(void *owner, const struct cid *cid, enum store_outcome outcome)
+{
+    struct endpoint *endpoint = owner;
+    (void)cid;
+    endpoint->claimed++;
+    endpoint->claim_outcome = outcome;
+}
+
 /* The same in each endpoint, though each numbers its lbs itself. */
 static uint32_t lb_name(void *owner, uint8_t lb)
 {
@@ -372,6 +380,7 @@ void endpoint_open(struct endpoint *endpoint, const struct endpoint_options *opt
         .probe = write_probe,
         .ended = count_ended,
         .adopted = count_adopted,
+        .claimed = keep_claimed,
         .owner = endpoint,
     };
     endpoint->shares_store = options->store != NULL;

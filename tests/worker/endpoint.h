@@ -45,6 +45,8 @@ struct endpoint {
     size_t adopted;
     size_t exchanges; /* that came with them */
     size_t probes;
+    size_t claimed; /* answers to dtls_claim */
+    enum store_outcome claim_outcome;
 };
 
 void endpoint_open(struct endpoint *endpoint, const struct endpoint_options *options);

@@ -28,6 +28,10 @@ static struct datagrams received;
 static size_t adopted;
 static enum status adopt_status;
 static bool holds_again; /* what is received is held again */
+static size_t told;
+static enum store_outcome told_outcome;
+static struct cid told_cid;
+static size_t adopted_when_told;
 
 static enum status ask(const struct question *question)
 {
@@ -85,6 +89,15 @@ static void receive(void *owner, const struct path *path, uint8_t *datagram, siz
         adoption_hold_by_cid(&adoptions, &cid, path, datagram, length);
 }
 
+static void claimed(void *owner, const struct cid *cid, enum store_outcome outcome)
+{
+    cr_assert_eq(owner, &adoptions);
+    told++;
+    told_cid = *cid;
+    told_outcome = outcome;
+    adopted_when_told = adopted;
+}
+
 static void begin(void)
 {
     store.engine = &engine;
@@ -98,6 +111,7 @@ static void begin(void)
         .metrics = &metrics,
         .adopt = adopt,
         .receive = receive,
+        .claimed = claimed,
         .owner = &adoptions,
     };
     cr_assert_eq(adoptions_init(&adoptions, &options), STATUS_OK);
@@ -414,5 +428,64 @@ Test(adoption, freed_with_datagrams_held)
     hold_by_address(3, "d");
     answer_find(2, &cid);
     cr_expect_eq(adoptions.pool.in_use, 3);
+    end();
+}
+
+/* --- without a datagram --- */
+
+Test(adoption, a_claim_needs_no_datagram)
+{
+    const struct cid cid = cid_of(1);
+    begin();
+    cr_assert_eq(adoption_claim(&adoptions, &cid), STATUS_OK);
+    cr_assert_eq(asked_count, 1);
+    cr_assert(cid_equal(&asked[0].waiter.subject, &cid));
+    cr_assert_eq(told, 0);
+    cr_expect_eq(adoption_claim(&adoptions, &cid), STATUS_EXISTS, "once is enough");
+    answer_claim(0, STORE_OK);
+    cr_expect_eq(adopted, 1);
+    cr_expect_eq(told, 1);
+    cr_expect_eq(told_outcome, STORE_OK);
+    cr_expect(cid_equal(&told_cid, &cid));
+    cr_expect_eq(adopted_when_told, 1, "it is there when that is told");
+    end();
+}
+
+Test(adoption, a_claim_and_a_datagram_are_one_question)
+{
+    const struct cid cid = cid_of(1), other = cid_of(2);
+    begin();
+    cr_assert_eq(adoption_claim(&adoptions, &cid), STATUS_OK);
+    hold_by_cid(1, "\x01 first");
+    hold_by_cid(2, "\x02 second");
+    cr_assert_eq(adoption_claim(&adoptions, &other), STATUS_OK);
+    cr_assert_eq(asked_count, 2);
+    answer_claim(0, STORE_OK);
+    cr_expect_eq(told, 1);
+    cr_expect_eq(received.count, 1);
+    answer_claim(1, STORE_NOT_FOUND);
+    cr_expect_eq(told, 2);
+    cr_expect_eq(told_outcome, STORE_NOT_FOUND);
+    cr_expect_eq(received.count, 1);
+    end();
+}
+
+Test(adoption, a_claim_that_is_not_taken_is_not_told_of)
+{
+    const struct cid cid = cid_of(1);
+    begin();
+    store_is_full = true;
+    cr_expect_eq(adoption_claim(&adoptions, &cid), STATUS_FULL);
+    store_is_full = false;
+    for (uint8_t i = 0; i < ADOPTIONS; i++)
+        hold_by_cid((uint8_t)(100 + i), "x");
+    cr_expect_eq(adoption_claim(&adoptions, &cid), STATUS_FULL);
+    for (size_t i = 0; i < ADOPTIONS; i++)
+        answer_claim(i, STORE_NOT_FOUND);
+    cr_expect_eq(told, 0);
+    cr_expect_eq(adoption_claim(&adoptions, &cid), STATUS_OK);
+    answer_claim(ADOPTIONS, STORE_UNAVAILABLE);
+    cr_expect_eq(told, 1);
+    cr_expect_eq(told_outcome, STORE_UNAVAILABLE);
     end();
 }

@@ -322,3 +322,92 @@ Test(dtls_store, a_session_that_was_closed_is_nowhere)
     cr_expect_eq(endpoint_count(&second, WORKER_DROPPED_NO_SESSION), 1);
     close_both();
 }
+
+/* --- before the peer speaks --- */
+
+static void open_apart(const struct peer_options *options)
+{
+    endpoint_open(&first, &(struct endpoint_options){.worker_id = 1, .first_lb = 0});
+    endpoint_open(&second,
+                  &(struct endpoint_options){.worker_id = 2, .first_lb = 7, .store = first.store});
+    peer_open(&peer, options);
+    cr_assert(peer_connect(&peer, &first));
+    cr_assert(peer_converses(&peer, &first));
+    pass(MARK_INTERVAL_MS);
+}
+
+/* Its lb is number 1 here and number 8 there. */
+static void expect_sent_by_an_heir(void)
+{
+    const struct cid cid = first.dtls->sessions.newest->own_cid;
+    uint8_t text[16];
+    cr_assert_not(dtls_holds(second.dtls, &cid));
+    cr_assert_eq(dtls_claim(second.dtls, &cid), STATUS_OK);
+    endpoint_run(&second, 0);
+    cr_assert_eq(second.claimed, 1);
+    cr_assert_eq(second.claim_outcome, STORE_OK);
+    cr_assert(dtls_holds(second.dtls, &cid));
+    struct session *session = session_by_cid(&second.dtls->sessions, cid.bytes, cid.length);
+    cr_assert_not_null(session);
+    cr_expect_eq(session->path.lb, 8);
+    cr_expect_eq(session->path.listener, 2);
+    dtls_send(second.dtls, session, (const uint8_t *)"owed", 4);
+    cr_assert_gt(peer_collect(&peer, &second), 0);
+    cr_expect_eq(peer_receive(&peer, text, sizeof(text)), 4);
+    cr_expect_arr_eq(text, "owed", 4);
+}
+
+Test(dtls_store, an_heir_speaks_first)
+{
+    open_apart(&(struct peer_options){.cid = true, .cid_length = 4});
+    expect_sent_by_an_heir();
+    cr_expect(peer_converses(&peer, &second));
+    cr_expect_eq(second.adopted, 1);
+    cr_expect_eq(endpoint_count(&second, WORKER_HANDSHAKES_OK), 0);
+    close_both();
+}
+
+Test(dtls_store, an_heir_speaks_first_to_a_peer_without_cid)
+{
+    open_apart(&(struct peer_options){.cid = false});
+    expect_sent_by_an_heir();
+    cr_expect(peer_converses(&peer, &second));
+    close_both();
+}
+
+Test(dtls_store, what_is_claimed_may_be_gone)
+{
+    open_apart(&(struct peer_options){.cid = true});
+    const struct cid cid = {.length = 8, .bytes = {0x27, 1}};
+    cr_assert_eq(dtls_claim(second.dtls, &cid), STATUS_OK);
+    endpoint_run(&second, 0);
+    cr_expect_eq(second.claim_outcome, STORE_NOT_FOUND);
+    cr_expect_not(dtls_holds(second.dtls, &cid));
+    close_both();
+}
+
+/* What was given away is as it was left: the window, too. */
+Test(dtls_store, a_session_is_given_away)
+{
+    open_apart(&(struct peer_options){.cid = true});
+    const struct cid cid = peer_server_cid(&peer);
+    cr_assert(peer_send(&peer, "x", 1));
+    cr_assert_eq(peer_deliver(&peer, &first), 1);
+    const struct session *held = session_by_cid(&first.dtls->sessions, cid.bytes, cid.length);
+    cr_assert(held->dirty);
+    uint64_t newest = held->replay.newest;
+    dtls_give(first.dtls, &cid);
+    cr_expect_not(dtls_holds(first.dtls, &cid));
+    cr_expect_eq(first.ended, 1);
+    dtls_give(first.dtls, &cid); /* it is gone: nothing to give */
+    endpoint_run(&first, 0);
+    cr_expect_eq(endpoint_stored(&first), 1, "not out of the store");
+
+    cr_assert_eq(dtls_claim(second.dtls, &cid), STATUS_OK);
+    endpoint_run(&second, 0);
+    const struct session *taken = session_by_cid(&second.dtls->sessions, cid.bytes, cid.length);
+    cr_assert_not_null(taken);
+    cr_expect_eq(taken->replay.newest, newest);
+    cr_expect(peer_converses(&peer, &second));
+    close_both();
+}
