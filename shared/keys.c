@@ -28,6 +28,8 @@ static const char *label_of(enum key_use use)
         return "holdfast store seal v1";
     case KEY_UNKNOWN_PSK:
         return "holdfast unknown psk v1";
+    case KEY_ECHO:
+        return "holdfast echo v1";
     case KEY_HASH_SEED:
         return "holdfast hash seed v1";
     }

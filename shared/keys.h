@@ -25,6 +25,7 @@ enum key_use {
     KEY_COOKIE,      /* 32 octets, no context */
     KEY_STORE_SEAL,  /* 32 octets, context: key id */
     KEY_UNKNOWN_PSK, /* 32 octets, context: the identity nobody knows */
+    KEY_ECHO,        /* 16 octets, no context: values of the Echo option */
     KEY_HASH_SEED,   /* 16 octets, no context: rendezvous hashing, the same on each lb */
 };
 

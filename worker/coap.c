@@ -2,6 +2,7 @@
 
 #include "worker/core_link.h"
 #include "worker/echo.h"
+#include "worker/echo_value.h"
 #include "worker/events.h"
 #include "worker/exchange.h"
 #include "worker/message.h"
@@ -43,6 +44,7 @@ struct coap {
     struct exchanges secured;
     struct exchanges plain;
     uint16_t worker_id;
+    struct hash_key echo_key;
     struct metrics *metrics;
     /* What struct coap_commit shows. */
     uint8_t value[EXCHANGE_VALUE_MAX];
@@ -59,6 +61,7 @@ enum status coap_new(struct coap **coap, const struct coap_options *options)
     if (!made)
         goto out;
     made->worker_id = options->worker_id;
+    made->echo_key = options->echo_key;
     made->metrics = options->metrics;
     size_t plain_max = options->exchanges_max / COAP_EXCHANGES_PLAIN_SHARE;
     status = exchanges_init(&made->plain, plain_max, options->hash_key);
@@ -226,6 +229,33 @@ static bool hold(struct coap *coap, const struct serving *serving, struct exchan
     return true;
 }
 
+/* Whether the peer has shown that it gets what is sent to its address. */
+static bool is_proven(const struct coap *coap, const struct coap_peer *peer,
+                      const struct request *request, struct coap_now now)
+{
+    const struct message_option *echo = request->echo;
+    return peer->session_id != 0 ||
+           (echo && echo_value_is_fresh((struct octets){echo->value, echo->length}, &coap->echo_key,
+                                        &peer->address, now.unix_ms));
+}
+
+/* Writes the response to a request whose options have been judged. */
+static void write_response(struct coap *coap, const struct coap_peer *peer, struct serving *serving,
+                           struct coap_now now, struct writer *reply)
+{
+    const struct message *message = serving->request.message;
+    uint8_t value[ECHO_VALUE_SIZE];
+    const struct octets echo = {value, sizeof value};
+    if (is_proven(coap, peer, &serving->request, now)) {
+        response_write(reply, message, &serving->reply, NULL);
+        return;
+    }
+    echo_value_make(value, &coap->echo_key, &peer->address, now.unix_ms);
+    response_write(reply, message, &serving->reply, &echo);
+    if (serving->reply.echo.length > 0)
+        count(coap, WORKER_COAP_CHALLENGES);
+}
+
 /* Writes the response and, where the request is remembered, stores or holds it. */
 static enum coap_outcome respond(struct coap *coap, const struct coap_peer *peer,
                                  struct serving *serving, struct exchange *exchange,
@@ -234,7 +264,7 @@ static enum coap_outcome respond(struct coap *coap, const struct coap_peer *peer
 {
     const struct message *message = serving->request.message;
     const struct writer before = *reply;
-    response_write(reply, peer, message, &serving->reply);
+    write_response(coap, peer, serving, now, reply);
     if (!exchange)
         return COAP_REPLY;
     const struct octets response = {before.at, (size_t)(reply->at - before.at)};
@@ -244,7 +274,7 @@ static enum coap_outcome respond(struct coap *coap, const struct coap_peer *peer
             return COAP_COMMIT;
         exchange_drop(&coap->secured, exchange);
         refuse(coap, &serving->reply);
-        response_write(reply, peer, message, &serving->reply);
+        write_response(coap, peer, serving, now, reply);
     } else if (message->type == MESSAGE_CON) {
         exchange_store(peer->session_id ? &coap->secured : &coap->plain, exchange, response.bytes,
                        response.length);

@@ -60,6 +60,7 @@ struct coap; /* the worker's CoAP endpoint: exchanges remembered, resources, cou
 struct coap_options {
     uint16_t worker_id;
     struct hash_key hash_key;
+    struct hash_key echo_key; /* of the whole cluster: worker/echo_value.h */
     size_t exchanges_max;    /* COAP_EXCHANGES_MAX */
     struct metrics *metrics; /* rows as in worker/metrics.h */
 };

@@ -96,6 +96,9 @@
       METRIC_COUNTER)                                                                              \
     X(COAP_REFUSED, "holdfast_coap_refused_total", NULL,                                           \
       "CoAP requests answered 5.03 because they could not be remembered", METRIC_COUNTER)          \
+    X(COAP_CHALLENGES, "holdfast_coap_challenges_total", NULL,                                     \
+      "Plain CoAP requests answered 4.01 with an Echo: a longer reply wants the address proven",   \
+      METRIC_COUNTER)                                                                              \
     X(COAP_DROPPED_VERSION, "holdfast_coap_dropped_total", "reason=\"version\"",                   \
       "CoAP messages that had no effect, by reason", METRIC_COUNTER)                               \
     X(COAP_DROPPED_TOKEN, "holdfast_coap_dropped_total", "reason=\"token_length\"", NULL,          \

@@ -48,14 +48,13 @@ static bool write(struct writer *writer, const struct message *request,
 
 /* "large amplification factors SHOULD NOT be provided in the response if the request is not
  * authenticated" (RFC 7252 section 11.3): counted as the victim's link would, with headers. */
-static bool amplifies(const struct coap_peer *peer, size_t received, size_t sent)
+static bool amplifies(size_t received, size_t sent)
 {
-    return peer->session_id == 0 &&
-           sent + COAP_PLAIN_OVERHEAD > AMPLIFICATION_FACTOR * (received + COAP_PLAIN_OVERHEAD);
+    return sent + COAP_PLAIN_OVERHEAD > AMPLIFICATION_FACTOR * (received + COAP_PLAIN_OVERHEAD);
 }
 
-void response_write(struct writer *writer, const struct coap_peer *peer,
-                    const struct message *request, struct resource_reply *reply)
+void response_write(struct writer *writer, const struct message *request,
+                    struct resource_reply *reply, const struct octets *echo)
 {
     const struct writer before = *writer;
     if (!write(writer, request, reply)) {
@@ -63,9 +62,14 @@ void response_write(struct writer *writer, const struct coap_peer *peer,
         resource_fail(reply, CODE_INTERNAL_ERROR, "");
         write(writer, request, reply);
     }
-    if (amplifies(peer, request->length, writer_length(writer) - writer_length(&before))) {
+    if (echo && amplifies(request->length, writer_length(writer) - writer_length(&before))) {
+        /* "A CoAP server SHOULD mitigate potential amplification attacks by responding to
+         * unauthenticated clients with 4.01 Unauthorized including an Echo option" (RFC 9175
+         * section 2.6). "it MUST be sent as a piggybacked or Non-confirmable response, never as a
+         * separate one" (section 2.4, item 3). */
         *writer = before;
-        resource_fail(reply, CODE_UNAUTHORIZED, "too large without DTLS");
+        resource_fail(reply, CODE_UNAUTHORIZED, "");
+        reply->echo = *echo;
         write(writer, request, reply);
     }
 }

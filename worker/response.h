@@ -7,9 +7,11 @@
 #include "worker/resource.h"
 
 /* Writes the response. One that does not fit becomes 5.00, and one that would amplify what came
- * over plain CoAP 4.01: `reply` then is that. A 5.03 says when to try again. */
-void response_write(struct writer *writer, const struct coap_peer *peer,
-                    const struct message *request, struct resource_reply *reply);
+ * for a peer at an unproven address 4.01 with `echo`: `reply` then is that. A 5.03 says when to try
+ * again. echo: NULL for a proven address, that of a session or of a request with a fresh Echo;
+ * otherwise this is a piggybacked or non-confirmable response. */
+void response_write(struct writer *writer, const struct message *request,
+                    struct resource_reply *reply, const struct octets *echo);
 
 /* Writes 5.03 in place of `response`, which has not been sent: same type, message id and token. */
 void response_write_unavailable(struct writer *writer, const struct message *response);

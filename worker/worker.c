@@ -200,12 +200,16 @@ static void forget_session(void *owner, const struct session *session)
 static enum status start_coap(struct worker *worker, uint16_t id)
 {
     uint8_t seed[16];
+    uint8_t echo[16];
     enum status status = keys_random(seed, sizeof(seed));
+    if (status == STATUS_OK)
+        status = keys_derive(worker->options.cluster_key, KEY_ECHO, NULL, 0, echo, sizeof(echo));
     if (status != STATUS_OK)
         return status;
     const struct coap_options options = {
         .worker_id = id,
         .hash_key = hash_key_from(seed),
+        .echo_key = hash_key_from(echo),
         .exchanges_max = COAP_EXCHANGES_MAX,
         .metrics = worker->options.metrics,
     };

@@ -35,6 +35,7 @@ Test(keys, gives_the_known_answers)
         {KEY_UNKNOWN_PSK, "6e6f626f6479", 32,
          "bce595464164e3fabf21eceee926ff8e03ab12cd488fb58cd89a6d03679aca6f"},
         {KEY_HASH_SEED, "", 16, "f8d34e620c3315238d01c4721f7c754c"},
+        {KEY_ECHO, "", 16, "ddd6c59c509f9579c54d97af78e31a2a"},
     };
     struct cluster_key key = key_of(0);
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {

@@ -19,6 +19,7 @@ void coap_bench_open(struct coap_bench *bench, size_t exchanges_max)
     cr_assert_eq(metrics_init(&bench->metrics, worker_metrics, WORKER_METRICS_COUNT, 1), STATUS_OK);
     struct coap_options options = {.worker_id = 5,
                                    .hash_key = {3, 4},
+                                   .echo_key = {5, 6},
                                    .exchanges_max = exchanges_max,
                                    .metrics = &bench->metrics};
     cr_assert_eq(coap_new(&bench->coap, &options), STATUS_OK);

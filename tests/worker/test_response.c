@@ -13,10 +13,10 @@ struct response {
 };
 
 /* What `reply` with this payload becomes. */
-static void respond(const struct ask *ask, uint64_t session_id, struct resource_reply reply,
+static void respond(const struct ask *ask, bool proven, struct resource_reply reply,
                     const char *payload, size_t payload_length, struct response *response)
 {
-    const struct coap_peer peer = {.session_id = session_id};
+    static const struct octets echo = {(const uint8_t *)"123456789012", 12};
     uint8_t request[DATAGRAM_SIZE_MAX];
     uint8_t space[COAP_MESSAGE_SIZE_MAX];
     struct message message;
@@ -25,7 +25,7 @@ static void respond(const struct ask *ask, uint64_t session_id, struct resource_
     cr_assert_eq(message_parse(&message, request, length), MESSAGE_OK);
     reply.payload = writer_over(space, sizeof space);
     writer_bytes(&reply.payload, payload, payload_length);
-    response_write(&writer, &peer, &message, &reply);
+    response_write(&writer, &message, &reply, proven ? NULL : &echo);
     cr_assert(writer_ok(&writer));
     response->length = writer_length(&writer);
     response->code = reply.code;
@@ -90,7 +90,7 @@ Test(response, octet_by_octet)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct response response;
-        respond(&rows[i].ask, 1, rows[i].reply, rows[i].payload, strlen(rows[i].payload),
+        respond(&rows[i].ask, true, rows[i].reply, rows[i].payload, strlen(rows[i].payload),
                 &response);
         cr_expect_eq(response.length, rows[i].length, "%s", rows[i].name);
         cr_expect_arr_eq(response.bytes, rows[i].bytes, rows[i].length, "%s", rows[i].name);
@@ -104,27 +104,31 @@ Test(response, what_does_not_fit_is_an_error)
     const struct resource_reply reply = {.code = CODE_CONTENT};
     struct resource_reply overflown = {.code = CODE_CHANGED, .event = {.failed = true}};
     struct response response;
-    respond(&ask, 1, reply, payload, COAP_MESSAGE_SIZE_MAX - 5, &response);
+    respond(&ask, true, reply, payload, COAP_MESSAGE_SIZE_MAX - 5, &response);
     cr_expect_eq(response.code, CODE_CONTENT);
-    respond(&ask, 1, reply, payload, COAP_MESSAGE_SIZE_MAX - 4, &response);
+    respond(&ask, true, reply, payload, COAP_MESSAGE_SIZE_MAX - 4, &response);
     cr_expect_eq(response.code, CODE_INTERNAL_ERROR, "no room for the header");
-    respond(&ask, 1, reply, payload, COAP_MESSAGE_SIZE_MAX, &response);
+    respond(&ask, true, reply, payload, COAP_MESSAGE_SIZE_MAX, &response);
     cr_expect_eq(response.code, CODE_INTERNAL_ERROR);
-    respond(&ask, 1, overflown, "", 0, &response);
+    respond(&ask, true, overflown, "", 0, &response);
     cr_expect_eq(response.code, CODE_INTERNAL_ERROR, "an event that is cut short");
     cr_expect_eq(response.length, 4);
 }
 
-Test(response, amplifies_for_sessions_only)
+Test(response, amplifies_for_proven_addresses_only)
 {
     static const char payload[512];
     const struct ask ask = {.id = 1};
     const struct resource_reply reply = {.code = CODE_CONTENT};
     struct response response;
-    respond(&ask, 1, reply, payload, sizeof payload, &response);
+    respond(&ask, true, reply, payload, sizeof payload, &response);
     cr_expect_eq(response.code, CODE_CONTENT);
-    respond(&ask, 0, reply, payload, sizeof payload, &response);
+    respond(&ask, false, reply, payload, sizeof payload, &response);
     cr_expect_eq(response.code, CODE_UNAUTHORIZED);
+    static const char challenge[] = "\x60\x81\x00\x01\xdc\xef"
+                                    "123456789012";
+    cr_expect_eq(response.length, sizeof challenge - 1);
+    cr_expect_arr_eq(response.bytes, challenge, sizeof challenge - 1);
 }
 
 Test(response, takes_back_what_was_not_sent)
