@@ -71,6 +71,15 @@
 #define STORE_MARK_MAX 80       /* octets of a session's changing part */
 #define STORE_EXCHANGE_MAX 1344 /* octets of a remembered exchange */
 #define STORE_EVENT_MAX 1536    /* octets of one event */
+#define STORE_RELATION_MAX 512  /* octets of a relation */
+#define STORE_RELATIONS_MAX 1048576 /* of the memory store */
+#define STORE_OBLIGED_PAGES 256 /* that sessions with relations are listed on; never changes */
+#define STORE_OBLIGED_MAX 4096  /* sessions in one answer */
+#define STORE_TOPIC_NAME_MAX 96 /* octets */
+#define STORE_TOPIC_MAX 1280    /* octets of a topic's value */
+#define STORE_TOMBSTONES_MAX 4096 /* removed topics that are remembered; the oldest go */
+#define STORE_LIST_MAX 1024     /* topics in one answer */
+#define TOPICS_MAX 65536        /* "topics full" */
 #define STORE_LOG_EVENTS_MAX 1000000 /* events kept; the oldest go */
 #define STORE_TURN_QUESTIONS_MAX 1024 /* carried out in one turn of an embedded engine */
 #define STORE_TURN_BYTES 2097152      /* octets of their answers; the rest waits for the next turn */
@@ -117,6 +126,8 @@
 #define ECHO_LIFETIME_S 300     /* a value of the Echo option proves an address for so long */
 #define ECHO_CLOCK_SKEW_S 10    /* between workers */
 #define EVENT_PAYLOAD_MAX 1024 /* octets of one POST to /events; more: 4.13 */
+
+#define RELATIONS_PER_SESSION_MAX 32     /* Observe relations in both roles */
 
 /* Options */
 #define OPTIONS_MAX 64       /* rows of one table */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shared/redis_slot.h"
 #include "shared/store_engines.h"
 
 #define FORMS_SIZE 256
@@ -29,6 +30,13 @@ static void list_forms(char forms[FORMS_SIZE])
                                    schemes[i].form);
     }
 }
+
+/* As a Redis cluster spreads them (redis_script.h), so that a page is in one slot. */
+uint8_t store_obliged_page(const struct cid *cid)
+{
+    return (uint8_t)(redis_crc16(cid->bytes, cid->length) % STORE_OBLIGED_PAGES);
+}
+_Static_assert(STORE_OBLIGED_PAGES == REDIS_TAGS, "a page is a hash tag");
 
 enum status store_open(struct store **store, const struct store_options *options, char *why,
                        size_t why_size)

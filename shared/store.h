@@ -55,20 +55,38 @@ struct store_exchange {
     struct octets value; /* at most STORE_EXCHANGE_MAX */
 };
 
+/* One of a session's Observe relations (RFC 7641), in either role: RELATIONS_PER_SESSION_MAX slots,
+ * which the caller hands out. */
+struct store_relation {
+    uint8_t slot;
+    struct octets value; /* at most STORE_RELATION_MAX; length 0: the slot is emptied */
+};
+
+enum store_topic_mode {
+    STORE_TOPIC_CREATE, /* STORE_EXISTS if it is there */
+    STORE_TOPIC_UPDATE, /* STORE_NOT_FOUND if it is not */
+    STORE_TOPIC_EITHER,
+};
+
 struct store_answer {
     enum store_outcome outcome;
     struct cid subject; /* the waiter's */
     uint64_t tag;       /* the waiter's */
     /* Valid during the call only, and only where the question says so. */
-    struct octets value; /* identity: its sealed key; claim: the sealed session */
+    struct octets value; /* identity: its sealed key; claim: the sealed session; get_topic: the
+                            topic's; lists: their entries */
     struct octets mark;  /* claim */
     uint64_t fence;      /* create, claim: the owner's; every write must carry it */
     uint64_t first;      /* create, claim, leases: a block of numbers ... */
     uint64_t count;      /* ... first to first + count - 1, leased to nobody else, ever */
     const struct store_exchange *exchanges; /* claim */
     size_t exchange_count;
+    const struct store_relation *relations; /* claim: those that are not empty, in no order */
+    size_t relation_count;
     const struct store_member *members; /* list_members; join: one, with the id that was given */
     size_t member_count;
+    bool is_full; /* put_topic, with STORE_UNAVAILABLE: TOPICS_MAX others are there */
+    bool has_gap; /* list_changes: removals may be missing */
 };
 typedef void store_answer_fn(void *owner, const struct store_answer *answer);
 
@@ -105,8 +123,13 @@ struct store_engine {
     enum status (*save_exchange)(struct store *store, uint64_t fence,
                                  const struct store_exchange *exchange, struct octets event,
                                  const struct store_waiter *waiter);
+    enum status (*save_relation)(struct store *store, uint64_t fence,
+                                 const struct store_relation *relation, struct octets event,
+                                 const struct store_waiter *waiter);
     enum status (*remove_session)(struct store *store, uint64_t fence,
                                   const struct store_waiter *waiter);
+    enum status (*list_obliged)(struct store *store, uint8_t page, uint64_t from,
+                                const struct store_waiter *waiter);
     enum status (*lease_nonces)(struct store *store, uint8_t cid_config,
                                 const struct store_waiter *waiter);
     enum status (*join)(struct store *store, const struct store_member *member,
@@ -116,6 +139,16 @@ struct store_engine {
     enum status (*leave)(struct store *store, const struct store_member *member,
                          const struct store_waiter *waiter);
     enum status (*list_members)(struct store *store, const struct store_waiter *waiter);
+    enum status (*put_topic)(struct store *store, struct octets name, enum store_topic_mode mode,
+                             struct octets value, const struct store_waiter *waiter);
+    enum status (*get_topic)(struct store *store, struct octets name,
+                             const struct store_waiter *waiter);
+    enum status (*remove_topic)(struct store *store, struct octets name,
+                                const struct store_waiter *waiter);
+    enum status (*list_topics)(struct store *store, struct octets after,
+                               const struct store_waiter *waiter);
+    enum status (*list_changes)(struct store *store, uint64_t after,
+                                const struct store_waiter *waiter);
     size_t (*run)(struct store *store, uint64_t now_ms);
     uint64_t (*next_ms)(const struct store *store);
     const char *(*trouble)(const struct store *store);
@@ -169,8 +202,8 @@ MUST_USE static inline enum status store_create_session(struct store *store,
     return store->engine->create_session(store, session, waiter);
 }
 /* Takes the session over, in one atomic step: raises the fence, gives the new owner a fresh block
- * of numbers and all that is stored: value, mark, exchanges. Who held it learns it by STORE_STALE.
- */
+ * of numbers and all that is stored: value, mark, exchanges, relations. Who held it learns it by
+ * STORE_STALE. */
 MUST_USE static inline enum status store_claim_session(struct store *store, uint16_t worker_id,
                                                        const struct store_waiter *waiter)
 {
@@ -206,11 +239,32 @@ MUST_USE static inline enum status store_save_exchange(struct store *store, uint
 {
     return store->engine->save_exchange(store, fence, exchange, event, waiter);
 }
-/* STORE_STALE: it lives on with its new owner. */
+/* Puts a relation into its slot, or empties it, and, if event.length > 0, the event at the end of
+ * the log, in one atomic step. Renews the TTL; relations live as long as their session. */
+MUST_USE static inline enum status store_save_relation(struct store *store, uint64_t fence,
+                                                       const struct store_relation *relation,
+                                                       struct octets event,
+                                                       const struct store_waiter *waiter)
+{
+    return store->engine->save_relation(store, fence, relation, event, waiter);
+}
+/* With its exchanges and relations. STORE_STALE: it lives on with its new owner. */
 MUST_USE static inline enum status store_remove_session(struct store *store, uint64_t fence,
                                                         const struct store_waiter *waiter)
 {
     return store->engine->remove_session(store, fence, waiter);
+}
+
+/* The page, of STORE_OBLIGED_PAGES, that a session is listed on. */
+uint8_t store_obliged_page(const struct cid *cid);
+/* The sessions of a page that have a relation: value is (length 1 ‖ CID)..., count how many; more
+ * than STORE_OBLIGED_MAX come in parts. from: 0, then what the last answer's `first` was, until
+ * that is 0. A session may come twice, and so may one that has just ended: its claim says so. */
+MUST_USE static inline enum status store_list_obliged(struct store *store, uint8_t page,
+                                                      uint64_t from,
+                                                      const struct store_waiter *waiter)
+{
+    return store->engine->list_obliged(store, page, from, waiter);
 }
 
 /* --- leases and membership --- */
@@ -249,6 +303,49 @@ MUST_USE static inline enum status store_list_members(struct store *store,
                                                       const struct store_waiter *waiter)
 {
     return store->engine->list_members(store, waiter);
+}
+
+/* --- topics: names and values that are no session's, and are kept until they are removed ---
+ *
+ * Each change (put or removal) of any topic takes a number, in one step with the change: higher
+ * than all before it, not always by 1, and below 2^53. Questions about one name are one subject.
+ * Names: 1 to STORE_TOPIC_NAME_MAX octets; in order means that of their octets. */
+
+/* first: the change's number. STORE_EXISTS, STORE_NOT_FOUND: as `mode` says. */
+MUST_USE static inline enum status store_put_topic(struct store *store, struct octets name,
+                                                   enum store_topic_mode mode, struct octets value,
+                                                   const struct store_waiter *waiter)
+{
+    return store->engine->put_topic(store, name, mode, value, waiter);
+}
+/* value, and first: the number of its latest change. */
+MUST_USE static inline enum status store_get_topic(struct store *store, struct octets name,
+                                                   const struct store_waiter *waiter)
+{
+    return store->engine->get_topic(store, name, waiter);
+}
+/* first: the removal's number. */
+MUST_USE static inline enum status store_remove_topic(struct store *store, struct octets name,
+                                                      const struct store_waiter *waiter)
+{
+    return store->engine->remove_topic(store, name, waiter);
+}
+/* The names behind `after` (length 0: from the start) in order: value is (length 1 ‖ name)...,
+ * count how many; fewer than STORE_LIST_MAX: there are no more. */
+MUST_USE static inline enum status store_list_topics(struct store *store, struct octets after,
+                                                     const struct store_waiter *waiter)
+{
+    return store->engine->list_topics(store, after, waiter);
+}
+/* The topics whose latest change has a number above `after`, removed ones as well, ascending: value
+ * is (number 8 ‖ length 1 ‖ name)..., count how many, at most STORE_LIST_MAX; first: the newest
+ * number of all. has_gap: of the removals since `after` some are forgotten (the newest
+ * STORE_TOMBSTONES_MAX are not), or `after` is a number that this store has not reached, as when it
+ * was emptied; the reader must look up all that it holds. UINT64_MAX asks for `first` only. */
+MUST_USE static inline enum status store_list_changes(struct store *store, uint64_t after,
+                                                      const struct store_waiter *waiter)
+{
+    return store->engine->list_changes(store, after, waiter);
 }
 
 /* --- turns --- */

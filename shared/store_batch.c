@@ -6,15 +6,22 @@
 #define PLAIN_BYTES_MAX \
     (STORE_SEALED_MAX + \
      (IDENTITY_LENGTH_MAX > STORE_MARK_MAX ? IDENTITY_LENGTH_MAX : STORE_MARK_MAX))
-#define EXCHANGE_BYTES_MAX (STORE_EXCHANGE_MAX + STORE_EVENT_MAX)
+#define LONG_BYTES_MAX (STORE_EXCHANGE_MAX + STORE_EVENT_MAX)
+_Static_assert(STORE_RELATION_MAX <= STORE_EXCHANGE_MAX &&
+                   STORE_TOPIC_NAME_MAX + STORE_TOPIC_MAX <= LONG_BYTES_MAX &&
+                   STORE_TOPIC_NAME_MAX <= PLAIN_BYTES_MAX,
+               "a relation, a topic and a name fit their questions");
 
 /* Each piece of an answer begins at a multiple of 8. */
 #define KEPT(size) (((size_t)(size) + 7) / 8 * 8)
-#define CLAIM_SIZE_MAX                               \
-    (KEPT(STORE_SEALED_MAX) + KEPT(STORE_MARK_MAX) + \
-     COAP_EXCHANGES_PER_PEER_MAX * (sizeof(struct store_exchange) + KEPT(STORE_EXCHANGE_MAX)))
-#define LIST_SIZE_MAX KEPT(WORKERS_MAX * sizeof(struct store_member))
-#define ANSWER_SIZE_MAX ((size_t)(CLAIM_SIZE_MAX > LIST_SIZE_MAX ? CLAIM_SIZE_MAX : LIST_SIZE_MAX))
+#define CLAIM_SIZE_MAX                                                                          \
+    (KEPT(STORE_SEALED_MAX) + KEPT(STORE_MARK_MAX) +                                            \
+     COAP_EXCHANGES_PER_PEER_MAX * (sizeof(struct store_exchange) + KEPT(STORE_EXCHANGE_MAX)) + \
+     RELATIONS_PER_SESSION_MAX * (sizeof(struct store_relation) + KEPT(STORE_RELATION_MAX)))
+#define ANSWER_SIZE_MAX STORE_LIST_SIZE_MAX
+_Static_assert(CLAIM_SIZE_MAX <= ANSWER_SIZE_MAX, "a list of changes is the largest answer");
+_Static_assert(STORE_OBLIGED_MAX *(1 + CID_LENGTH_MAX) <= ANSWER_SIZE_MAX, "so it is");
+_Static_assert(WORKERS_MAX * sizeof(struct store_member) <= ANSWER_SIZE_MAX, "so it is");
 _Static_assert(STORE_TURN_BYTES >= 16 * ANSWER_SIZE_MAX, "a turn holds several of any answer");
 
 struct store_batch_slot {
@@ -37,7 +44,7 @@ enum status store_batch_init(struct store_batch *batch, const struct store_engin
         status = pool_init(&batch->questions, sizeof(struct store_question) + PLAIN_BYTES_MAX,
                            STORE_QUESTIONS_MAX);
     if (status == STATUS_OK)
-        status = pool_init(&batch->exchanges, sizeof(struct store_question) + EXCHANGE_BYTES_MAX,
+        status = pool_init(&batch->long_questions, sizeof(struct store_question) + LONG_BYTES_MAX,
                            STORE_QUESTIONS_MAX);
     if (status != STATUS_OK)
         store_batch_free(batch);
@@ -46,7 +53,7 @@ enum status store_batch_init(struct store_batch *batch, const struct store_engin
 
 void store_batch_free(struct store_batch *batch)
 {
-    pool_free(&batch->exchanges);
+    pool_free(&batch->long_questions);
     pool_free(&batch->questions);
     free(batch->slots);
     free(batch->bytes);
@@ -61,7 +68,11 @@ static bool is_write(enum store_question_kind kind)
     switch (kind) {
     case STORE_FETCH_IDENTITY:
     case STORE_FIND_SESSION:
+    case STORE_LIST_OBLIGED:
     case STORE_LIST_MEMBERS:
+    case STORE_GET_TOPIC:
+    case STORE_LIST_TOPICS:
+    case STORE_LIST_CHANGES:
         return false;
     case STORE_PUT_IDENTITY:
     case STORE_CREATE_SESSION:
@@ -69,11 +80,14 @@ static bool is_write(enum store_question_kind kind)
     case STORE_LEASE_SEQUENCES:
     case STORE_SAVE_MARK:
     case STORE_SAVE_EXCHANGE:
+    case STORE_SAVE_RELATION:
     case STORE_REMOVE_SESSION:
     case STORE_LEASE_NONCES:
     case STORE_JOIN:
     case STORE_BEAT:
     case STORE_LEAVE:
+    case STORE_PUT_TOPIC:
+    case STORE_REMOVE_TOPIC:
         return true;
     }
     return true;
@@ -81,7 +95,9 @@ static bool is_write(enum store_question_kind kind)
 
 static struct pool *pool_of(struct store_batch *batch, enum store_question_kind kind)
 {
-    return kind == STORE_SAVE_EXCHANGE ? &batch->exchanges : &batch->questions;
+    bool is_long =
+        kind == STORE_SAVE_EXCHANGE || kind == STORE_SAVE_RELATION || kind == STORE_PUT_TOPIC;
+    return is_long ? &batch->long_questions : &batch->questions;
 }
 
 static struct octets copy(uint8_t *to, struct octets octets)
@@ -91,9 +107,8 @@ static struct octets copy(uint8_t *to, struct octets octets)
     return (struct octets){to, octets.length};
 }
 
-/* A copy of the question joins the queue. */
-static enum status take(struct store *store, const struct store_question *asked,
-                        const struct store_waiter *waiter)
+enum status store_batch_take(struct store *store, const struct store_question *asked,
+                             const struct store_waiter *waiter)
 {
     struct store_batch *batch = (struct store_batch *)store;
     struct pool *pool = pool_of(batch, asked->kind);
@@ -113,148 +128,6 @@ static enum status take(struct store *store, const struct store_question *asked,
     batch->writes += is_write(asked->kind);
     store_gauge(&batch->counts, METRIC_STORE_PENDING, batch->unanswered);
     return STATUS_OK;
-}
-
-/* About a session, which a CID has to name. */
-static enum status take_for_session(struct store *store, const struct store_question *asked,
-                                    const struct store_waiter *waiter)
-{
-    if (waiter->subject.length == 0 || waiter->subject.length > CID_LENGTH_MAX)
-        return STATUS_MALFORMED;
-    return take(store, asked, waiter);
-}
-
-enum status store_batch_fetch_identity(struct store *store, struct octets identity,
-                                       const struct store_waiter *waiter)
-{
-    if (identity.length > IDENTITY_LENGTH_MAX)
-        return STATUS_TOO_LONG;
-    return take(store, &(struct store_question){.kind = STORE_FETCH_IDENTITY, .first = identity},
-                waiter);
-}
-
-enum status store_batch_put_identity(struct store *store, struct octets identity,
-                                     struct octets sealed, const struct store_waiter *waiter)
-{
-    if (identity.length == 0)
-        return STATUS_MALFORMED;
-    if (identity.length > IDENTITY_LENGTH_MAX || sealed.length > STORE_SEALED_MAX)
-        return STATUS_TOO_LONG;
-    return take(
-        store,
-        &(struct store_question){.kind = STORE_PUT_IDENTITY, .first = identity, .second = sealed},
-        waiter);
-}
-
-enum status store_batch_create_session(struct store *store, const struct store_session *session,
-                                       const struct store_waiter *waiter)
-{
-    if (session->sealed.length > STORE_SEALED_MAX || session->mark.length > STORE_MARK_MAX)
-        return STATUS_TOO_LONG;
-    struct store_question asked = {
-        .kind = STORE_CREATE_SESSION, .first = session->sealed, .second = session->mark};
-    if (session->address) {
-        asked.has_address = true;
-        asked.address = *session->address;
-    }
-    return take_for_session(store, &asked, waiter);
-}
-
-enum status store_batch_claim_session(struct store *store, uint16_t worker_id,
-                                      const struct store_waiter *waiter)
-{
-    return take_for_session(
-        store, &(struct store_question){.kind = STORE_CLAIM_SESSION, .worker_id = worker_id},
-        waiter);
-}
-
-enum status store_batch_find_session(struct store *store, const struct address *address,
-                                     const struct store_waiter *waiter)
-{
-    return take(store,
-                &(struct store_question){
-                    .kind = STORE_FIND_SESSION, .has_address = true, .address = *address},
-                waiter);
-}
-
-enum status store_batch_lease_sequences(struct store *store, uint64_t fence,
-                                        const struct store_waiter *waiter)
-{
-    return take_for_session(
-        store, &(struct store_question){.kind = STORE_LEASE_SEQUENCES, .fence = fence}, waiter);
-}
-
-enum status store_batch_save_mark(struct store *store, uint64_t fence, struct octets mark,
-                                  const struct store_waiter *waiter)
-{
-    if (mark.length > STORE_MARK_MAX)
-        return STATUS_TOO_LONG;
-    return take_for_session(
-        store, &(struct store_question){.kind = STORE_SAVE_MARK, .fence = fence, .first = mark},
-        waiter);
-}
-
-enum status store_batch_save_exchange(struct store *store, uint64_t fence,
-                                      const struct store_exchange *exchange, struct octets event,
-                                      const struct store_waiter *waiter)
-{
-    if (exchange->slot >= COAP_EXCHANGES_PER_PEER_MAX)
-        return STATUS_MALFORMED;
-    if (exchange->value.length > STORE_EXCHANGE_MAX || event.length > STORE_EVENT_MAX)
-        return STATUS_TOO_LONG;
-    return take_for_session(store,
-                            &(struct store_question){.kind = STORE_SAVE_EXCHANGE,
-                                                     .fence = fence,
-                                                     .slot = exchange->slot,
-                                                     .first = exchange->value,
-                                                     .second = event},
-                            waiter);
-}
-
-enum status store_batch_remove_session(struct store *store, uint64_t fence,
-                                       const struct store_waiter *waiter)
-{
-    return take_for_session(
-        store, &(struct store_question){.kind = STORE_REMOVE_SESSION, .fence = fence}, waiter);
-}
-
-enum status store_batch_lease_nonces(struct store *store, uint8_t cid_config,
-                                     const struct store_waiter *waiter)
-{
-    if (cid_config >= CID_CONFIGS_MAX)
-        return STATUS_UNSUPPORTED;
-    return take(store,
-                &(struct store_question){.kind = STORE_LEASE_NONCES, .cid_config = cid_config},
-                waiter);
-}
-
-static enum status take_member(struct store *store, enum store_question_kind kind,
-                               const struct store_member *member, const struct store_waiter *waiter)
-{
-    return take(store, &(struct store_question){.kind = kind, .member = *member}, waiter);
-}
-
-enum status store_batch_join(struct store *store, const struct store_member *member,
-                             const struct store_waiter *waiter)
-{
-    return take_member(store, STORE_JOIN, member, waiter);
-}
-
-enum status store_batch_beat(struct store *store, const struct store_member *member,
-                             const struct store_waiter *waiter)
-{
-    return take_member(store, STORE_BEAT, member, waiter);
-}
-
-enum status store_batch_leave(struct store *store, const struct store_member *member,
-                              const struct store_waiter *waiter)
-{
-    return take_member(store, STORE_LEAVE, member, waiter);
-}
-
-enum status store_batch_list_members(struct store *store, const struct store_waiter *waiter)
-{
-    return take(store, &(struct store_question){.kind = STORE_LIST_MEMBERS}, waiter);
 }
 
 /* --- carrying out --- */
@@ -306,6 +179,17 @@ struct octets store_batch_keep(struct store_batch *batch, struct octets octets)
     return copy(store_batch_room(batch, octets.length), octets);
 }
 
+struct writer store_batch_list(struct store_batch *batch)
+{
+    return writer_over(batch->bytes + batch->bytes_used, STORE_LIST_SIZE_MAX);
+}
+
+struct octets store_batch_end_list(struct store_batch *batch, const struct writer *list)
+{
+    batch->bytes_used += KEPT(writer_length(list));
+    return (struct octets){list->start, writer_length(list)};
+}
+
 void store_batch_discard(struct store_batch *batch)
 {
     for (size_t i = 0; i < batch->slot_count; i++) {
@@ -326,6 +210,8 @@ size_t store_batch_answer(struct store_batch *batch)
             store_count(&batch->counts, METRIC_STORE_UNAVAILABLE, 1);
         if (slot->answer.outcome == STORE_STALE)
             store_count(&batch->counts, METRIC_STORE_STALE, 1);
+        store_count(&batch->counts, METRIC_STORE_TOPICS_FULL, slot->answer.is_full);
+        store_count(&batch->counts, METRIC_STORE_GAPS, slot->answer.has_gap);
         batch->unanswered--; /* before the answer: it may ask the next question */
         if (slot->tell)
             slot->tell(slot->owner, &slot->answer);

@@ -125,6 +125,15 @@ static void carry_out(struct store_lmdb *lmdb, const struct store_question *ques
     case STORE_LIST_MEMBERS:
         lmdb_list_members(lmdb, answer);
         break;
+    case STORE_SAVE_RELATION:
+    case STORE_LIST_OBLIGED:
+    case STORE_PUT_TOPIC:
+    case STORE_GET_TOPIC:
+    case STORE_REMOVE_TOPIC:
+    case STORE_LIST_TOPICS:
+    case STORE_LIST_CHANGES:
+        answer->outcome = STORE_UNAVAILABLE;
+        break;
     }
 }
 

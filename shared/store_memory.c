@@ -1,7 +1,7 @@
 /* The engine that forgets with its process: for tests, for the cluster simulation, and for one
  * worker that is alone. Nothing is sealed twice though: sequence numbers go with their sessions,
  * and CID nonces, whose key lives on, continue from the clock at start (as long as fewer than 1,000
- * a second were used before). Events are counted and dropped. */
+ * a second were used before), as do the numbers of changes. Events are counted and dropped. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,8 +156,14 @@ static void carry_out(struct store_memory *memory, const struct store_question *
     case STORE_SAVE_EXCHANGE:
         store_memory_save_exchange(memory, question, answer);
         break;
+    case STORE_SAVE_RELATION:
+        store_memory_save_relation(memory, question, answer);
+        break;
     case STORE_REMOVE_SESSION:
         store_memory_remove(memory, question, answer);
+        break;
+    case STORE_LIST_OBLIGED:
+        store_memory_list_obliged(memory, question, answer);
         break;
     case STORE_LEASE_NONCES:
         lease_nonces(memory, question, answer);
@@ -173,6 +179,21 @@ static void carry_out(struct store_memory *memory, const struct store_question *
         break;
     case STORE_LIST_MEMBERS:
         list_members(memory, answer);
+        break;
+    case STORE_PUT_TOPIC:
+        store_memory_put_topic(memory, question, answer);
+        break;
+    case STORE_GET_TOPIC:
+        store_memory_get_topic(memory, question, answer);
+        break;
+    case STORE_REMOVE_TOPIC:
+        store_memory_remove_topic(memory, question, answer);
+        break;
+    case STORE_LIST_TOPICS:
+        store_memory_list_topics(memory, question, answer);
+        break;
+    case STORE_LIST_CHANGES:
+        store_memory_list_changes(memory, question, answer);
         break;
     }
 }
@@ -203,6 +224,7 @@ static const char *trouble(const struct store *store)
 static void memory_free(struct store *store)
 {
     struct store_memory *memory = memory_of(store);
+    store_memory_free_topics(memory);
     store_memory_free_sessions(memory);
     table_free(&memory->by_identity);
     pool_free(&memory->identities);
@@ -248,6 +270,8 @@ enum status store_memory_open(struct store **store, const struct store_options *
                             &memory->hash_key);
     if (status == STATUS_OK)
         status = store_memory_init_sessions(memory);
+    if (status == STATUS_OK)
+        status = store_memory_init_topics(memory);
     if (status == STATUS_OK) {
         *store = &memory->batch.store;
         return STATUS_OK;

@@ -1,25 +1,6 @@
 #include <string.h>
 
 #include "shared/store_memory.h"
-#include "shared/store_record.h"
-
-struct memory_session {
-    struct cid cid;
-    struct store_record record;
-    struct memory_session *older;
-    struct memory_session *newer;
-    struct memory_exchange *exchanges[COAP_EXCHANGES_PER_PEER_MAX]; /* by slot */
-};
-
-struct memory_exchange {
-    struct memory_session *session;
-    struct memory_exchange *older;
-    struct memory_exchange *newer;
-    uint64_t expires_ms;
-    uint16_t length;
-    uint8_t slot;
-    uint8_t bytes[STORE_EXCHANGE_MAX];
-};
 
 /* --- tables --- */
 
@@ -73,7 +54,7 @@ static void link_session(struct memory_sessions *ages, struct memory_session *se
     ages->newest = session;
 }
 
-static void renew(struct store_memory *memory, struct memory_session *session)
+void store_memory_renew(struct store_memory *memory, struct memory_session *session)
 {
     unlink_session(&memory->session_ages, session);
     link_session(&memory->session_ages, session);
@@ -115,6 +96,7 @@ static void forget_session(struct store_memory *memory, struct memory_session *s
     for (size_t slot = 0; slot < COAP_EXCHANGES_PER_PEER_MAX; slot++)
         if (session->exchanges[slot])
             forget_exchange(memory, session->exchanges[slot]);
+    store_memory_forget_relations(memory, session);
     forget_address(memory, session);
     (void)table_remove(&memory->by_cid, cid_hash(&memory->hash_key, session), session);
     unlink_session(&memory->session_ages, session);
@@ -203,13 +185,14 @@ void store_memory_claim(struct store_memory *memory, const struct store_question
         store_record_claim(record, question->worker_id, &answer->first, &answer->count);
     if (answer->outcome != STORE_OK)
         return;
-    renew(memory, session);
+    store_memory_renew(memory, session);
     answer->fence = record->fence;
     answer->value =
         store_batch_keep(&memory->batch, (struct octets){record->sealed, record->sealed_length});
     answer->mark =
         store_batch_keep(&memory->batch, (struct octets){record->mark, record->mark_length});
     keep_exchanges(memory, session, answer);
+    store_memory_keep_relations(memory, session, answer);
 }
 
 void store_memory_find(struct store_memory *memory, const struct store_question *question,
@@ -223,10 +206,9 @@ void store_memory_find(struct store_memory *memory, const struct store_question 
         answer->outcome = STORE_NOT_FOUND;
 }
 
-/* The session whose owner asks, or NULL and the outcome. */
-static struct memory_session *find_owned(struct store_memory *memory,
-                                         const struct store_question *question,
-                                         struct store_answer *answer)
+struct memory_session *store_memory_find_owned(struct store_memory *memory,
+                                               const struct store_question *question,
+                                               struct store_answer *answer)
 {
     struct memory_session *session = find_by_cid(memory, &question->waiter.subject);
     answer->outcome =
@@ -237,27 +219,33 @@ static struct memory_session *find_owned(struct store_memory *memory,
 void store_memory_lease(struct store_memory *memory, const struct store_question *question,
                         struct store_answer *answer)
 {
-    struct memory_session *session = find_owned(memory, question, answer);
+    struct memory_session *session = store_memory_find_owned(memory, question, answer);
     if (!session)
         return;
     answer->outcome = store_record_lease(&session->record, &answer->first, &answer->count);
-    renew(memory, session);
+    store_memory_renew(memory, session);
 }
 
 void store_memory_save_mark(struct store_memory *memory, const struct store_question *question,
                             struct store_answer *answer)
 {
-    struct memory_session *session = find_owned(memory, question, answer);
+    struct memory_session *session = store_memory_find_owned(memory, question, answer);
     if (!session)
         return;
     store_record_set_mark(&session->record, question->first);
-    renew(memory, session);
+    store_memory_renew(memory, session);
+}
+
+void store_memory_drop_event(struct store_memory *memory, struct octets event)
+{
+    store_count(&memory->batch.counts, METRIC_STORE_EVENTS, event.length > 0);
+    store_count(&memory->batch.counts, METRIC_STORE_EVENTS_DROPPED, event.length > 0);
 }
 
 void store_memory_save_exchange(struct store_memory *memory, const struct store_question *question,
                                 struct store_answer *answer)
 {
-    struct memory_session *session = find_owned(memory, question, answer);
+    struct memory_session *session = store_memory_find_owned(memory, question, answer);
     if (!session)
         return;
     if (session->exchanges[question->slot])
@@ -279,16 +267,13 @@ void store_memory_save_exchange(struct store_memory *memory, const struct store_
     exchange->expires_ms = memory->now_ms + COAP_EXCHANGE_LIFETIME_MS;
     link_exchange(&memory->exchange_ages, exchange);
     session->exchanges[question->slot] = exchange;
-    if (question->second.length > 0) { /* there is no log to put it in */
-        store_count(&memory->batch.counts, METRIC_STORE_EVENTS, 1);
-        store_count(&memory->batch.counts, METRIC_STORE_EVENTS_DROPPED, 1);
-    }
+    store_memory_drop_event(memory, question->second);
 }
 
 void store_memory_remove(struct store_memory *memory, const struct store_question *question,
                          struct store_answer *answer)
 {
-    struct memory_session *session = find_owned(memory, question, answer);
+    struct memory_session *session = store_memory_find_owned(memory, question, answer);
     if (session)
         forget_session(memory, session);
 }
@@ -302,6 +287,8 @@ enum status store_memory_init_sessions(struct store_memory *memory)
     if (status == STATUS_OK)
         status = pool_init(&memory->exchanges, sizeof(struct memory_exchange), COAP_EXCHANGES_MAX);
     if (status == STATUS_OK)
+        status = pool_init(&memory->relations, sizeof(struct memory_relation), STORE_RELATIONS_MAX);
+    if (status == STATUS_OK)
         status = table_init(&memory->by_cid, SESSIONS_MAX_DEFAULT, cid_match, cid_hash,
                             &memory->hash_key);
     if (status == STATUS_OK)
@@ -314,6 +301,7 @@ void store_memory_free_sessions(struct store_memory *memory)
 {
     table_free(&memory->by_address);
     table_free(&memory->by_cid);
+    pool_free(&memory->relations);
     pool_free(&memory->exchanges);
     pool_free(&memory->sessions);
 }

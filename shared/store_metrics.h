@@ -17,6 +17,10 @@
     X(STORE_STALE, "holdfast_store_errors_total", "reason=\"stale\"", NULL, METRIC_COUNTER)       \
     X(STORE_REFUSED, "holdfast_store_errors_total", "reason=\"full\"", NULL, METRIC_COUNTER)      \
     X(STORE_FORMAT, "holdfast_store_errors_total", "reason=\"format\"", NULL, METRIC_COUNTER)     \
+    X(STORE_TOPICS_FULL, "holdfast_store_errors_total", "reason=\"topics full\"", NULL,            \
+      METRIC_COUNTER)                                                                             \
+    X(STORE_GAPS, "holdfast_store_gaps_total", NULL,                                              \
+      "Lists of changed topics that may lack removals", METRIC_COUNTER)                           \
     X(STORE_EVENTS, "holdfast_store_events_total", NULL, "Events put into the log",               \
       METRIC_COUNTER)                                                                             \
     X(STORE_EVENTS_DROPPED, "holdfast_store_events_dropped_total", NULL,                          \

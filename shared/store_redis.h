@@ -151,6 +151,23 @@ enum status store_redis_leave(struct store *store, const struct store_member *me
                               const struct store_waiter *waiter);
 enum status store_redis_list_members(struct store *store, const struct store_waiter *waiter);
 
+enum status store_redis_save_relation(struct store *store, uint64_t fence,
+                                      const struct store_relation *relation, struct octets event,
+                                      const struct store_waiter *waiter);
+enum status store_redis_list_obliged(struct store *store, uint8_t page, uint64_t from,
+                                     const struct store_waiter *waiter);
+enum status store_redis_put_topic(struct store *store, struct octets name,
+                                  enum store_topic_mode mode, struct octets value,
+                                  const struct store_waiter *waiter);
+enum status store_redis_get_topic(struct store *store, struct octets name,
+                                  const struct store_waiter *waiter);
+enum status store_redis_remove_topic(struct store *store, struct octets name,
+                                     const struct store_waiter *waiter);
+enum status store_redis_list_topics(struct store *store, struct octets after,
+                                    const struct store_waiter *waiter);
+enum status store_redis_list_changes(struct store *store, uint64_t after,
+                                     const struct store_waiter *waiter);
+
 /* --- store_redis_session.c --- */
 
 enum status store_redis_create(struct store *store, const struct store_session *session,

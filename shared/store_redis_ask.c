@@ -131,3 +131,75 @@ enum status store_redis_list_members(struct store *store, const struct store_wai
 {
     return ask_members(store_redis_of(store), QUESTION_MEMBERS, REDIS_MEMBERS, NULL, waiter);
 }
+
+/* --- not there yet --- */
+
+enum status store_redis_save_relation(struct store *store, uint64_t fence,
+                                      const struct store_relation *relation, struct octets event,
+                                      const struct store_waiter *waiter)
+{
+    (void)store;
+    (void)fence;
+    (void)relation;
+    (void)event;
+    (void)waiter;
+    return STATUS_UNSUPPORTED;
+}
+
+enum status store_redis_list_obliged(struct store *store, uint8_t page, uint64_t from,
+                                     const struct store_waiter *waiter)
+{
+    (void)store;
+    (void)page;
+    (void)from;
+    (void)waiter;
+    return STATUS_UNSUPPORTED;
+}
+
+enum status store_redis_put_topic(struct store *store, struct octets name,
+                                  enum store_topic_mode mode, struct octets value,
+                                  const struct store_waiter *waiter)
+{
+    (void)store;
+    (void)name;
+    (void)mode;
+    (void)value;
+    (void)waiter;
+    return STATUS_UNSUPPORTED;
+}
+
+enum status store_redis_get_topic(struct store *store, struct octets name,
+                                  const struct store_waiter *waiter)
+{
+    (void)store;
+    (void)name;
+    (void)waiter;
+    return STATUS_UNSUPPORTED;
+}
+
+enum status store_redis_remove_topic(struct store *store, struct octets name,
+                                     const struct store_waiter *waiter)
+{
+    (void)store;
+    (void)name;
+    (void)waiter;
+    return STATUS_UNSUPPORTED;
+}
+
+enum status store_redis_list_topics(struct store *store, struct octets after,
+                                    const struct store_waiter *waiter)
+{
+    (void)store;
+    (void)after;
+    (void)waiter;
+    return STATUS_UNSUPPORTED;
+}
+
+enum status store_redis_list_changes(struct store *store, uint64_t after,
+                                     const struct store_waiter *waiter)
+{
+    (void)store;
+    (void)after;
+    (void)waiter;
+    return STATUS_UNSUPPORTED;
+}

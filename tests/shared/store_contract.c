@@ -132,7 +132,10 @@ static void keep(struct seen_answer *seen, const struct store_answer *answer)
         .first = answer->first,
         .count = answer->count,
         .exchange_count = answer->exchange_count,
+        .relation_count = answer->relation_count,
         .member_count = answer->member_count,
+        .is_full = answer->is_full,
+        .has_gap = answer->has_gap,
     };
     seen->value_length = copy(seen->value, sizeof seen->value, answer->value);
     seen->mark_length = copy(seen->mark, sizeof seen->mark, answer->mark);
@@ -141,6 +144,12 @@ static void keep(struct seen_answer *seen, const struct store_answer *answer)
         seen->exchanges[i].slot = answer->exchanges[i].slot;
         seen->exchanges[i].length =
             copy(seen->exchanges[i].bytes, STORE_EXCHANGE_MAX, answer->exchanges[i].value);
+    }
+    cr_assert_leq(answer->relation_count, (size_t)RELATIONS_PER_SESSION_MAX);
+    for (size_t i = 0; i < answer->relation_count; i++) {
+        seen->relations[i].slot = answer->relations[i].slot;
+        seen->relations[i].length =
+            copy(seen->relations[i].bytes, STORE_RELATION_MAX, answer->relations[i].value);
     }
     cr_assert_leq(answer->member_count, (size_t)WORKERS_MAX);
     for (size_t i = 0; i < answer->member_count; i++)
@@ -178,9 +187,8 @@ void contract_asked(struct store_contract *contract, enum status status)
     contract->asked++;
 }
 
-/* The answer to the one question that has been asked. */
-static const struct seen_answer *settled(struct store_contract *contract, const char *cid,
-                                         enum status status)
+const struct seen_answer *contract_settled(struct store_contract *contract, const char *cid,
+                                           enum status status)
 {
     uint64_t tag = contract->asked;
     contract_asked(contract, status);
@@ -200,35 +208,36 @@ const struct seen_answer *contract_create(struct store_contract *contract, struc
 {
     const struct store_session session = {contract_octets(sealed), contract_octets(mark), address};
     struct store_waiter waiter = contract_waiter(contract, cid);
-    return settled(contract, cid, store_create_session(store, &session, &waiter));
+    return contract_settled(contract, cid, store_create_session(store, &session, &waiter));
 }
 
 const struct seen_answer *contract_claim(struct store_contract *contract, struct store *store,
                                          const char *cid)
 {
     struct store_waiter waiter = contract_waiter(contract, cid);
-    return settled(contract, cid, store_claim_session(store, 7, &waiter));
+    return contract_settled(contract, cid, store_claim_session(store, 7, &waiter));
 }
 
 const struct seen_answer *contract_find(struct store_contract *contract, struct store *store,
                                         const struct address *address)
 {
     struct store_waiter waiter = contract_waiter(contract, "");
-    return settled(contract, "", store_find_session(store, address, &waiter));
+    return contract_settled(contract, "", store_find_session(store, address, &waiter));
 }
 
 const struct seen_answer *contract_lease(struct store_contract *contract, struct store *store,
                                          const char *cid, uint64_t fence)
 {
     struct store_waiter waiter = contract_waiter(contract, cid);
-    return settled(contract, cid, store_lease_sequences(store, fence, &waiter));
+    return contract_settled(contract, cid, store_lease_sequences(store, fence, &waiter));
 }
 
 const struct seen_answer *contract_mark(struct store_contract *contract, struct store *store,
                                         const char *cid, uint64_t fence, const char *mark)
 {
     struct store_waiter waiter = contract_waiter(contract, cid);
-    return settled(contract, cid, store_save_mark(store, fence, contract_octets(mark), &waiter));
+    return contract_settled(contract, cid,
+                            store_save_mark(store, fence, contract_octets(mark), &waiter));
 }
 
 const struct seen_answer *contract_exchange(struct store_contract *contract, struct store *store,
@@ -237,15 +246,16 @@ const struct seen_answer *contract_exchange(struct store_contract *contract, str
 {
     const struct store_exchange exchange = {slot, contract_octets(value)};
     struct store_waiter waiter = contract_waiter(contract, cid);
-    return settled(contract, cid,
-                   store_save_exchange(store, fence, &exchange, contract_octets(event), &waiter));
+    return contract_settled(
+        contract, cid,
+        store_save_exchange(store, fence, &exchange, contract_octets(event), &waiter));
 }
 
 const struct seen_answer *contract_remove(struct store_contract *contract, struct store *store,
                                           const char *cid, uint64_t fence)
 {
     struct store_waiter waiter = contract_waiter(contract, cid);
-    return settled(contract, cid, store_remove_session(store, fence, &waiter));
+    return contract_settled(contract, cid, store_remove_session(store, fence, &waiter));
 }
 
 const struct seen_answer *contract_put_identity(struct store_contract *contract,
@@ -253,7 +263,7 @@ const struct seen_answer *contract_put_identity(struct store_contract *contract,
                                                 const char *sealed)
 {
     struct store_waiter waiter = contract_waiter(contract, "");
-    return settled(
+    return contract_settled(
         contract, "",
         store_put_identity(store, contract_octets(identity), contract_octets(sealed), &waiter));
 }
@@ -262,41 +272,42 @@ const struct seen_answer *contract_fetch_identity(struct store_contract *contrac
                                                   struct store *store, const char *identity)
 {
     struct store_waiter waiter = contract_waiter(contract, "");
-    return settled(contract, "", store_fetch_identity(store, contract_octets(identity), &waiter));
+    return contract_settled(contract, "",
+                            store_fetch_identity(store, contract_octets(identity), &waiter));
 }
 
 const struct seen_answer *contract_nonces(struct store_contract *contract, struct store *store,
                                           uint8_t cid_config)
 {
     struct store_waiter waiter = contract_waiter(contract, "");
-    return settled(contract, "", store_lease_nonces(store, cid_config, &waiter));
+    return contract_settled(contract, "", store_lease_nonces(store, cid_config, &waiter));
 }
 
 const struct seen_answer *contract_join(struct store_contract *contract, struct store *store,
                                         const struct store_member *member)
 {
     struct store_waiter waiter = contract_waiter(contract, "");
-    return settled(contract, "", store_join(store, member, &waiter));
+    return contract_settled(contract, "", store_join(store, member, &waiter));
 }
 
 const struct seen_answer *contract_beat(struct store_contract *contract, struct store *store,
                                         const struct store_member *member)
 {
     struct store_waiter waiter = contract_waiter(contract, "");
-    return settled(contract, "", store_beat(store, member, &waiter));
+    return contract_settled(contract, "", store_beat(store, member, &waiter));
 }
 
 const struct seen_answer *contract_leave(struct store_contract *contract, struct store *store,
                                          const struct store_member *member)
 {
     struct store_waiter waiter = contract_waiter(contract, "");
-    return settled(contract, "", store_leave(store, member, &waiter));
+    return contract_settled(contract, "", store_leave(store, member, &waiter));
 }
 
 const struct seen_answer *contract_list(struct store_contract *contract, struct store *store)
 {
     struct store_waiter waiter = contract_waiter(contract, "");
-    return settled(contract, "", store_list_members(store, &waiter));
+    return contract_settled(contract, "", store_list_members(store, &waiter));
 }
 
 struct store_member contract_member(uint16_t worker_id, uint8_t boot)

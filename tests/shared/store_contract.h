@@ -19,6 +19,7 @@
 
 #define CONTRACT_HANDLES_MAX 4
 #define CONTRACT_SEEN_MAX 64 /* answers that are kept */
+#define CONTRACT_VALUE_MAX (STORE_LIST_MAX * (8 + 1 + STORE_TOPIC_NAME_MAX))
 #define CONTRACT_SESSION_TTL_S 1
 #define CONTRACT_MEMBER_TTL_MS 300
 
@@ -45,7 +46,7 @@ struct seen_answer {
     uint64_t first;
     uint64_t count;
     size_t value_length;
-    uint8_t value[STORE_SEALED_MAX];
+    uint8_t value[CONTRACT_VALUE_MAX];
     size_t mark_length;
     uint8_t mark[STORE_MARK_MAX];
     size_t exchange_count;
@@ -54,8 +55,16 @@ struct seen_answer {
         size_t length;
         uint8_t bytes[STORE_EXCHANGE_MAX];
     } exchanges[COAP_EXCHANGES_PER_PEER_MAX];
+    size_t relation_count;
+    struct {
+        uint8_t slot;
+        size_t length;
+        uint8_t bytes[STORE_RELATION_MAX];
+    } relations[RELATIONS_PER_SESSION_MAX];
     size_t member_count;
     struct store_member members[WORKERS_MAX];
+    bool is_full;
+    bool has_gap;
 };
 
 struct store_contract {
@@ -92,6 +101,17 @@ struct store_waiter contract_waiter(struct store_contract *contract, const char 
 struct octets contract_octets(const char *text);
 /* Must follow each question that is asked by hand; `status` must be STATUS_OK. */
 void contract_asked(struct store_contract *contract, enum status status);
+
+/* Settles the one question that was asked, and gives its answer (valid until the next one). */
+const struct seen_answer *contract_settled(struct store_contract *contract, const char *cid,
+                                           enum status status);
+/* The status of a question that is refused: it must not be answered. */
+#define CONTRACT_REFUSED(status_wanted, question)                         \
+    do {                                                                  \
+        enum status refused = (question);                                 \
+        contract->in_call = false;                                        \
+        cr_assert_eq(refused, status_wanted, "%s", status_text(refused)); \
+    } while (0)
 
 /* Ask, settle, and give the answer (valid until the next one). Session `cid` is 1 to 20 letters. */
 const struct seen_answer *contract_create(struct store_contract *contract, struct store *store,
@@ -185,6 +205,34 @@ bool seen_mark_is(const struct seen_answer *answer, const char *text);
     X(leave_of_an_old_boot)        \
     X(list_is_in_order_of_id)
 
+#define STORE_CONTRACT_RELATIONS(X)         \
+    X(relations_come_back_with_a_claim)     \
+    X(relations_are_replaced_and_emptied)   \
+    X(all_relations_at_their_largest)       \
+    X(relation_of_a_stale_owner)            \
+    X(relation_and_event_are_one_step)      \
+    X(relations_stand_beside_the_rest)      \
+    X(relations_renew_and_end_with_session) \
+    X(obliged_sessions_are_listed)          \
+    X(obliged_no_more)                      \
+    X(obliged_pages_come_in_parts)          \
+    X(relations_that_cannot_be)
+
+#define STORE_CONTRACT_TOPICS(X)   \
+    X(topic_modes)                 \
+    X(topics_have_values)          \
+    X(changes_take_rising_numbers) \
+    X(removed_topic_is_gone)       \
+    X(topics_in_order_of_name)     \
+    X(topics_come_in_parts)        \
+    X(changes_in_order_of_number)  \
+    X(changes_come_in_parts)       \
+    X(changes_since_a_lost_number) \
+    X(tombstones_are_bounded)      \
+    X(topics_are_bounded)          \
+    X(order_of_a_topic)            \
+    X(topics_that_cannot_be)
+
 #define STORE_CONTRACT(X)       \
     STORE_CONTRACT_SESSIONS(X)  \
     STORE_CONTRACT_QUESTIONS(X) \
@@ -192,6 +240,8 @@ bool seen_mark_is(const struct seen_answer *answer, const char *text);
 
 #define STORE_CONTRACT_DECLARE(name) void store_contract_##name(struct store_contract *contract);
 STORE_CONTRACT(STORE_CONTRACT_DECLARE)
+STORE_CONTRACT_RELATIONS(STORE_CONTRACT_DECLARE)
+STORE_CONTRACT_TOPICS(STORE_CONTRACT_DECLARE)
 #undef STORE_CONTRACT_DECLARE
 
 #endif

@@ -35,14 +35,6 @@ void store_contract_unknown_identities(struct store_contract *contract)
     cr_assert_eq(contract_fetch_identity(contract, store, "")->outcome, STORE_NOT_FOUND);
 }
 
-/* The status of a question that is refused: it must not be answered. */
-#define REFUSED(status_wanted, question)                                  \
-    do {                                                                  \
-        enum status refused = (question);                                 \
-        contract->in_call = false;                                        \
-        cr_assert_eq(refused, status_wanted, "%s", status_text(refused)); \
-    } while (0)
-
 void store_contract_values_that_are_too_long(struct store_contract *contract)
 {
     static const uint8_t bytes[4096] = {1};
@@ -58,14 +50,14 @@ void store_contract_values_that_are_too_long(struct store_contract *contract)
     const struct store_session long_sealed = {sealed, fits, NULL};
     const struct store_session long_mark = {fits, mark, NULL};
 
-    REFUSED(STATUS_TOO_LONG, store_create_session(store, &long_sealed, &waiter));
-    REFUSED(STATUS_TOO_LONG, store_create_session(store, &long_mark, &waiter));
-    REFUSED(STATUS_TOO_LONG, store_save_mark(store, 1, mark, &waiter));
-    REFUSED(STATUS_TOO_LONG, store_save_exchange(store, 1, &long_exchange, fits, &waiter));
-    REFUSED(STATUS_TOO_LONG, store_save_exchange(store, 1, &exchange, event, &waiter));
-    REFUSED(STATUS_TOO_LONG, store_put_identity(store, identity, fits, &waiter));
-    REFUSED(STATUS_TOO_LONG, store_put_identity(store, fits, sealed, &waiter));
-    REFUSED(STATUS_TOO_LONG, store_fetch_identity(store, identity, &waiter));
+    CONTRACT_REFUSED(STATUS_TOO_LONG, store_create_session(store, &long_sealed, &waiter));
+    CONTRACT_REFUSED(STATUS_TOO_LONG, store_create_session(store, &long_mark, &waiter));
+    CONTRACT_REFUSED(STATUS_TOO_LONG, store_save_mark(store, 1, mark, &waiter));
+    CONTRACT_REFUSED(STATUS_TOO_LONG, store_save_exchange(store, 1, &long_exchange, fits, &waiter));
+    CONTRACT_REFUSED(STATUS_TOO_LONG, store_save_exchange(store, 1, &exchange, event, &waiter));
+    CONTRACT_REFUSED(STATUS_TOO_LONG, store_put_identity(store, identity, fits, &waiter));
+    CONTRACT_REFUSED(STATUS_TOO_LONG, store_put_identity(store, fits, sealed, &waiter));
+    CONTRACT_REFUSED(STATUS_TOO_LONG, store_fetch_identity(store, identity, &waiter));
     contract_settle(contract);
 }
 
@@ -76,13 +68,13 @@ void store_contract_questions_that_cannot_be(struct store_contract *contract)
     struct store_waiter waiter = contract_waiter(contract, "abc");
     const struct store_session session = {contract_octets("keys"), contract_octets("m"), NULL};
     const struct store_exchange exchange = {COAP_EXCHANGES_PER_PEER_MAX, contract_octets("x")};
-    REFUSED(STATUS_MALFORMED, store_create_session(store, &session, &nobody));
-    REFUSED(STATUS_MALFORMED, store_claim_session(store, 1, &nobody));
-    REFUSED(STATUS_MALFORMED,
-            store_save_exchange(store, 1, &exchange, contract_octets(""), &waiter));
-    REFUSED(STATUS_MALFORMED,
-            store_put_identity(store, contract_octets(""), contract_octets("key"), &nobody));
-    REFUSED(STATUS_UNSUPPORTED, store_lease_nonces(store, CID_CONFIGS_MAX, &nobody));
+    CONTRACT_REFUSED(STATUS_MALFORMED, store_create_session(store, &session, &nobody));
+    CONTRACT_REFUSED(STATUS_MALFORMED, store_claim_session(store, 1, &nobody));
+    CONTRACT_REFUSED(STATUS_MALFORMED,
+                     store_save_exchange(store, 1, &exchange, contract_octets(""), &waiter));
+    CONTRACT_REFUSED(STATUS_MALFORMED, store_put_identity(store, contract_octets(""),
+                                                          contract_octets("key"), &nobody));
+    CONTRACT_REFUSED(STATUS_UNSUPPORTED, store_lease_nonces(store, CID_CONFIGS_MAX, &nobody));
     contract_settle(contract);
 }
 
@@ -167,8 +159,8 @@ void store_contract_too_many_questions(struct store_contract *contract)
         contract_asked(contract, store_lease_sequences(store, 1, &waiter));
     }
     struct store_waiter waiter = contract_waiter(contract, "absent");
-    REFUSED(STATUS_FULL, store_lease_sequences(store, 1, &waiter));
-    REFUSED(STATUS_FULL, store_list_members(store, &waiter));
+    CONTRACT_REFUSED(STATUS_FULL, store_lease_sequences(store, 1, &waiter));
+    CONTRACT_REFUSED(STATUS_FULL, store_list_members(store, &waiter));
     cr_assert_eq(contract_counted(contract, METRIC_STORE_REFUSED), 2u);
     contract_settle(contract);
     cr_assert_eq(contract_claim(contract, store, "absent")->outcome, STORE_NOT_FOUND);

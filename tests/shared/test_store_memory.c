@@ -21,6 +21,8 @@ static const struct store_contract_engine engine = {
         store_contract_end(&contract);            \
     }
 STORE_CONTRACT(TEST)
+STORE_CONTRACT_RELATIONS(TEST)
+STORE_CONTRACT_TOPICS(TEST)
 
 Test(store_memory, nonces_continue_from_the_clock)
 {

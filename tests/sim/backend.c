@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One more at the end of an array. */
-static void *append(void *array, size_t *count, size_t size)
+void *backend_append(void *array, size_t *count, size_t size)
 {
     uint8_t *grown = realloc(array, (*count + 1) * size);
     assert(grown);
@@ -24,6 +23,8 @@ void backend_free(struct backend *backend)
         octets_free(&session->mark);
         for (size_t slot = 0; slot < COAP_EXCHANGES_PER_PEER_MAX; slot++)
             octets_free(&session->exchanges[slot]);
+        for (size_t slot = 0; slot < RELATIONS_PER_SESSION_MAX; slot++)
+            octets_free(&session->relations[slot]);
     }
     for (size_t i = 0; i < backend->identity_count; i++) {
         octets_free(&backend->identities[i].identity);
@@ -34,6 +35,7 @@ void backend_free(struct backend *backend)
     free(backend->sessions);
     free(backend->identities);
     free(backend->log);
+    backend_free_topics(backend);
 }
 
 /* --- identities --- */
@@ -63,7 +65,7 @@ static void put_identity(struct backend *backend, struct question *question)
     struct stored_identity *stored = find_identity(backend, question->first);
     if (!stored) {
         backend->identities =
-            append(backend->identities, &backend->identity_count, sizeof(*stored));
+            backend_append(backend->identities, &backend->identity_count, sizeof(*stored));
         stored = &backend->identities[backend->identity_count - 1];
         stored->identity = octets_copy(question->first);
     }
@@ -112,7 +114,7 @@ static void create_session(struct backend *backend, struct question *question)
     if (former)
         former->has_address = false;
     backend->sessions =
-        append(backend->sessions, &backend->session_count, sizeof(*backend->sessions));
+        backend_append(backend->sessions, &backend->session_count, sizeof(*backend->sessions));
     struct stored_session *session = &backend->sessions[backend->session_count - 1];
     *session = (struct stored_session){
         .cid = *cid,
@@ -138,6 +140,16 @@ static void give_exchanges(const struct stored_session *session, struct question
     question->answer.exchanges = question->exchanges;
 }
 
+static void give_relations(const struct stored_session *session, struct question *question)
+{
+    for (uint8_t slot = 0; slot < RELATIONS_PER_SESSION_MAX; slot++) {
+        if (session->relations[slot].length > 0)
+            question->relations[question->answer.relation_count++] = (struct store_relation){
+                .slot = slot, .value = octets_copy(session->relations[slot])};
+    }
+    question->answer.relations = question->relations;
+}
+
 static void claim_session(struct backend *backend, struct question *question)
 {
     struct stored_session *session = backend_find(backend, &question->waiter.subject);
@@ -156,6 +168,7 @@ static void claim_session(struct backend *backend, struct question *question)
     question->answer.mark = octets_copy(session->mark);
     if (backend->broken != RULE_EXCHANGE)
         give_exchanges(session, question);
+    give_relations(session, question);
 }
 
 static void find_session(struct backend *backend, struct question *question)
@@ -187,19 +200,32 @@ static void replace(struct octets *kept, struct octets with)
     *kept = octets_copy(with);
 }
 
+static void log_event(struct backend *backend, struct octets event)
+{
+    if (event.length == 0)
+        return;
+    backend->log = backend_append(backend->log, &backend->log_count, sizeof(*backend->log));
+    struct logged *logged = &backend->log[backend->log_count - 1];
+    bool is_event = backend_read_event(event, logged);
+    assert(is_event);
+    logged->payload = octets_copy(logged->payload);
+}
+
 static void save_exchange(struct backend *backend, struct stored_session *session,
                           const struct question *question)
 {
     assert(question->slot < COAP_EXCHANGES_PER_PEER_MAX);
     if (backend->broken != RULE_ATOMIC)
         replace(&session->exchanges[question->slot], question->first);
-    if (question->second.length == 0)
-        return;
-    backend->log = append(backend->log, &backend->log_count, sizeof(*backend->log));
-    struct logged *logged = &backend->log[backend->log_count - 1];
-    bool is_event = backend_read_event(question->second, logged);
-    assert(is_event);
-    logged->payload = octets_copy(logged->payload);
+    log_event(backend, question->second);
+}
+
+static void save_relation(struct backend *backend, struct stored_session *session,
+                          const struct question *question)
+{
+    assert(question->slot < RELATIONS_PER_SESSION_MAX);
+    replace(&session->relations[question->slot], question->first);
+    log_event(backend, question->second);
 }
 
 static void write_session(struct backend *backend, struct question *question)
@@ -218,10 +244,37 @@ static void write_session(struct backend *backend, struct question *question)
     case STORE_SAVE_EXCHANGE:
         save_exchange(backend, session, question);
         break;
+    case STORE_SAVE_RELATION:
+        save_relation(backend, session, question);
+        break;
     default:
         session->is_gone = true;
         break;
     }
+}
+
+static bool is_obliged(const struct stored_session *session)
+{
+    for (size_t slot = 0; slot < RELATIONS_PER_SESSION_MAX; slot++)
+        if (session->relations[slot].length > 0)
+            return !session->is_gone;
+    return false;
+}
+
+static void list_obliged(const struct backend *backend, struct question *question)
+{
+    uint8_t *list = malloc(backend->session_count * (1 + CID_LENGTH_MAX) + 1);
+    assert(list);
+    struct writer writer = writer_over(list, backend->session_count * (1 + CID_LENGTH_MAX));
+    for (size_t i = 0; i < backend->session_count; i++) {
+        const struct cid *cid = &backend->sessions[i].cid;
+        if (!is_obliged(&backend->sessions[i]) || store_obliged_page(cid) != question->page)
+            continue;
+        writer_u8(&writer, cid->length);
+        writer_bytes(&writer, cid->bytes, cid->length);
+        question->answer.count++;
+    }
+    question->answer.value = (struct octets){list, writer_length(&writer)};
 }
 
 /* --- leases and members --- */
@@ -272,6 +325,7 @@ void backend_carry_out(struct backend *backend, struct question *question)
     case STORE_LEASE_SEQUENCES:
     case STORE_SAVE_MARK:
     case STORE_SAVE_EXCHANGE:
+    case STORE_SAVE_RELATION:
     case STORE_REMOVE_SESSION:
         write_session(backend, question);
         break;
@@ -293,6 +347,16 @@ void backend_carry_out(struct backend *backend, struct question *question)
         break;
     case STORE_LIST_MEMBERS:
         list_members(backend, question);
+        break;
+    case STORE_LIST_OBLIGED:
+        list_obliged(backend, question);
+        break;
+    case STORE_PUT_TOPIC:
+    case STORE_GET_TOPIC:
+    case STORE_REMOVE_TOPIC:
+    case STORE_LIST_TOPICS:
+    case STORE_LIST_CHANGES:
+        backend_carry_out_topic(backend, question);
         break;
     }
 }

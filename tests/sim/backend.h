@@ -18,6 +18,7 @@ struct stored_session {
     struct octets sealed;
     struct octets mark;
     struct octets exchanges[COAP_EXCHANGES_PER_PEER_MAX];
+    struct octets relations[RELATIONS_PER_SESSION_MAX];
     uint64_t fence;
     uint64_t owner; /* the life that was given this fence */
     uint64_t sequence_next;
@@ -38,6 +39,13 @@ struct logged {
     bool is_doubtful; /* its worker was told that it may or may not be stored */
 };
 
+struct stored_topic {
+    struct octets name;
+    struct octets value;
+    uint64_t number;
+    bool is_gone;
+};
+
 struct backend {
     enum rule broken;
     uint64_t now_ms;
@@ -49,6 +57,9 @@ struct backend {
     size_t identity_count;
     struct logged *log;
     size_t log_count;
+    struct stored_topic *topics; /* removed ones too, all of them */
+    size_t topic_count;
+    uint64_t change_newest;
 };
 
 void backend_free(struct backend *backend);
@@ -61,5 +72,14 @@ struct stored_session *backend_find_address(struct backend *backend, const struc
 
 /* What a save_exchange's event says. False: it is none. */
 bool backend_read_event(struct octets event, struct logged *logged);
+
+/* One more at the end of an array, zeroed. */
+void *backend_append(void *array, size_t *count, size_t size);
+
+/* --- backend_topic.c --- */
+
+void backend_free_topics(struct backend *backend);
+/* Of the kinds that are about topics. */
+void backend_carry_out_topic(struct backend *backend, struct question *question);
 
 #endif

@@ -35,6 +35,8 @@ void question_lose_answer(struct question *question)
     octets_free(&question->answer.mark);
     for (size_t i = 0; i < question->answer.exchange_count; i++)
         octets_free(&question->exchanges[i].value);
+    for (size_t i = 0; i < question->answer.relation_count; i++)
+        octets_free(&question->relations[i].value);
     free(question->members);
     question->members = NULL;
     question->answer = (struct store_answer){.outcome = STORE_UNAVAILABLE};
@@ -69,8 +71,12 @@ const char *question_name(const struct question *question)
         return "save_mark";
     case STORE_SAVE_EXCHANGE:
         return "save_exchange";
+    case STORE_SAVE_RELATION:
+        return "save_relation";
     case STORE_REMOVE_SESSION:
         return "remove_session";
+    case STORE_LIST_OBLIGED:
+        return "list_obliged";
     case STORE_LEASE_NONCES:
         return "lease_nonces";
     case STORE_JOIN:
@@ -81,6 +87,16 @@ const char *question_name(const struct question *question)
         return "leave";
     case STORE_LIST_MEMBERS:
         return "list_members";
+    case STORE_PUT_TOPIC:
+        return "put_topic";
+    case STORE_GET_TOPIC:
+        return "get_topic";
+    case STORE_REMOVE_TOPIC:
+        return "remove_topic";
+    case STORE_LIST_TOPICS:
+        return "list_topics";
+    case STORE_LIST_CHANGES:
+        return "list_changes";
     }
     return "?";
 }

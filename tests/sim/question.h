@@ -14,6 +14,9 @@ struct question {
     uint16_t worker_id;
     uint8_t cid_config;
     uint8_t slot;
+    uint8_t page;
+    enum store_topic_mode mode;
+    uint64_t from;
     bool has_address;
     struct address address;
     struct store_member member;
@@ -21,6 +24,7 @@ struct question {
     struct octets second;
     struct store_answer answer;
     struct store_exchange exchanges[COAP_EXCHANGES_PER_PEER_MAX];
+    struct store_relation relations[RELATIONS_PER_SESSION_MAX];
     struct store_member *members;
 };
 

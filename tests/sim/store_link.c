@@ -139,6 +139,27 @@ static enum status save_exchange(struct store *store, uint64_t fence,
     return ask(store, question);
 }
 
+static enum status save_relation(struct store *store, uint64_t fence,
+                                 const struct store_relation *relation, struct octets event,
+                                 const struct store_waiter *waiter)
+{
+    struct question *question = question_new(STORE_SAVE_RELATION, waiter);
+    question->fence = fence;
+    question->slot = relation->slot;
+    question->first = octets_copy(relation->value);
+    question->second = octets_copy(event);
+    return ask(store, question);
+}
+
+static enum status list_obliged(struct store *store, uint8_t page, uint64_t from,
+                                const struct store_waiter *waiter)
+{
+    struct question *question = question_new(STORE_LIST_OBLIGED, waiter);
+    question->page = page;
+    question->from = from;
+    return ask(store, question);
+}
+
 static enum status lease_nonces(struct store *store, uint8_t cid_config,
                                 const struct store_waiter *waiter)
 {
@@ -177,6 +198,50 @@ static enum status leave(struct store *store, const struct store_member *member,
 static enum status list_members(struct store *store, const struct store_waiter *waiter)
 {
     return ask(store, question_new(STORE_LIST_MEMBERS, waiter));
+}
+
+static enum status put_topic(struct store *store, struct octets name, enum store_topic_mode mode,
+                             struct octets value, const struct store_waiter *waiter)
+{
+    struct question *question = question_new(STORE_PUT_TOPIC, waiter);
+    question->mode = mode;
+    question->first = octets_copy(name);
+    question->second = octets_copy(value);
+    return ask(store, question);
+}
+
+static enum status ask_of_topic(struct store *store, enum store_question_kind kind,
+                                struct octets name, const struct store_waiter *waiter)
+{
+    struct question *question = question_new(kind, waiter);
+    question->first = octets_copy(name);
+    return ask(store, question);
+}
+
+static enum status get_topic(struct store *store, struct octets name,
+                             const struct store_waiter *waiter)
+{
+    return ask_of_topic(store, STORE_GET_TOPIC, name, waiter);
+}
+
+static enum status remove_topic(struct store *store, struct octets name,
+                                const struct store_waiter *waiter)
+{
+    return ask_of_topic(store, STORE_REMOVE_TOPIC, name, waiter);
+}
+
+static enum status list_topics(struct store *store, struct octets after,
+                               const struct store_waiter *waiter)
+{
+    return ask_of_topic(store, STORE_LIST_TOPICS, after, waiter);
+}
+
+static enum status list_changes(struct store *store, uint64_t after,
+                                const struct store_waiter *waiter)
+{
+    struct question *question = question_new(STORE_LIST_CHANGES, waiter);
+    question->from = after;
+    return ask(store, question);
 }
 
 /* --- on the way --- */
@@ -279,12 +344,19 @@ static const struct store_engine engine = {
     .lease_sequences = lease_sequences,
     .save_mark = save_mark,
     .save_exchange = save_exchange,
+    .save_relation = save_relation,
     .remove_session = remove_session,
+    .list_obliged = list_obliged,
     .lease_nonces = lease_nonces,
     .join = join,
     .beat = beat,
     .leave = leave,
     .list_members = list_members,
+    .put_topic = put_topic,
+    .get_topic = get_topic,
+    .remove_topic = remove_topic,
+    .list_topics = list_topics,
+    .list_changes = list_changes,
     .run = run,
     .next_ms = next_ms,
     .trouble = trouble,
