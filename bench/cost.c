@@ -290,7 +290,7 @@ static uint8_t get_tstun[] = "\x42\x01\x00\x00tk\xb5tstun";
 static struct coap *coap;
 static struct metrics metrics;
 static uint8_t identity[] = "\x08sensor-7"; /* length and octets, as a session holds it */
-static const struct session asker = {
+static struct session asker = {
     .id = 1,
     .identity = identity,
     .own_cid = {8, {0x07, 0x20, 0xb1, 0xd0, 0x7b, 0x35, 0x9d, 0x3c}},
@@ -300,8 +300,11 @@ static uint16_t message_id;
 
 static void begin_coap(void)
 {
-    const struct coap_options options = {
-        .worker_id = WORKER_ID, .hash_key = {3, 4}, .exchanges_max = 1024, .metrics = &metrics};
+    const struct coap_options options = {.worker_id = WORKER_ID,
+                                         .hash_key = {3, 4},
+                                         .exchanges_max = 1024,
+                                         .timing = COAP_TIMING_DEFAULT,
+                                         .metrics = &metrics};
     want(metrics_init(&metrics, worker_metrics, WORKER_METRICS_COUNT, 1));
     want(coap_new(&coap, &options));
 }
@@ -317,7 +320,7 @@ static NOINLINE void cost_coap_parse(size_t turns, unsigned long more)
 static void dispatch(uint8_t *request, size_t length)
 {
     static uint8_t space[COAP_MESSAGE_SIZE_MAX];
-    const struct coap_peer from = {asker.id, &asker, source};
+    const struct coap_peer from = {asker.id, &asker, {.address = source}};
     struct writer reply = writer_over(space, sizeof(space));
     struct coap_commit commit;
     message_id++;

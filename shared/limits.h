@@ -111,9 +111,22 @@
 #define COAP_EXCHANGE_LIFETIME_MS 247000 /* RFC 7252 section 4.8.2 */
 #define COAP_EXCHANGES_MAX 65536         /* remembered (message id, reply) pairs of one worker */
 #define COAP_EXCHANGES_PER_PEER_MAX 16   /* full: the oldest goes, "exchanges evicted" */
-#define COAP_EXCHANGES_PLAIN_SHARE 4     /* one in so many is for plain CoAP, the rest for DTLS */
+#define COAP_EXCHANGES_SHARE 4           /* one in so many is for plain CoAP, one for responses */
 #define COAP_OPTIONS_MAX 32              /* options of one message; more: dropped, "malformed" */
 #define COAP_PLAIN_OVERHEAD 28 /* octets of IPv4 and UDP headers, which amplification counts too */
+#define COAP_ACK_TIMEOUT_MS 2000     /* RFC 7252 section 4.8, as are the next two */
+#define COAP_ACK_RANDOM_PERCENT 150
+#define COAP_MAX_RETRANSMIT 4
+#define COAP_SEPARATE_MS 1500 /* without a reply: an empty ACK */
+#define COAP_DEFERRALS_MAX 1024   /* requests of one worker that are answered later; full: 5.03 */
+#define COAP_DEFERRED_MS 60000    /* without an answer: 5.03 */
+#define COAP_MESSAGE_ID_LEAP 1024 /* ids that an heir leaves out: the mark may not know of them */
+#define COAP_MESSAGE_ID_NOTE 128  /* a mark is due once so many have been used */
+#define COAP_BODY_MAX 16384       /* octets of a representation */
+#define COAP_TRANSMISSION_PEERS_MAX 65536 /* with a confirmable message of ours under way */
+#define COAP_TRANSMISSIONS_MAX 65536      /* short ones, under way or waiting; full: refused, counted */
+#define COAP_TRANSMISSIONS_LONG_MAX 4096  /* likewise of longer ones */
+#define COAP_TRANSMISSIONS_PER_PEER_MAX 8 /* one under way, the others wait behind it; likewise */
 #define COAP_RETRY_AFTER_S 5 /* Max-Age of a 5.03: when to try again */
 #define COAP_BODY_MAX 16384 /* octets of a body in blocks; more: 4.13, "too large" */
 /* Bodies of one worker that are on their way in blocks; full: the oldest is abandoned, counted. */
@@ -167,6 +180,9 @@ _Static_assert(ADOPTIONS_MAX + HANDSHAKES_MAX_DEFAULT <= STORE_QUESTIONS_MAX - S
 _Static_assert(HEIRS_CLAIMS_MAX <= ADOPTIONS_MAX / 4, "most are for who speaks");
 _Static_assert(EVENT_PAYLOAD_MAX + IDENTITY_LENGTH_MAX + CID_LENGTH_MAX + 256 <= STORE_EVENT_MAX,
                "the longest event fits the log");
+_Static_assert(COAP_SEPARATE_MS < COAP_ACK_TIMEOUT_MS && COAP_DEFERRED_MS < COAP_EXCHANGE_LIFETIME_MS,
+               "an empty ACK comes before the repetition, an answer while the request is remembered");
+_Static_assert(4 * COAP_MESSAGE_ID_NOTE <= COAP_MESSAGE_ID_LEAP, "an heir reuses none");
 _Static_assert(COAP_MESSAGE_SIZE_MAX + 128 <= DATAGRAM_SIZE_MAX, "a message fits its record");
 _Static_assert(COAP_BODIES_PER_PEER_MAX * COAP_BODY_MAX <= COAP_BODY_CHUNKS_MAX * 1000 / 16,
                "no peer has more than a sixteenth of the room for bodies");

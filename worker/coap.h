@@ -1,9 +1,13 @@
 /* CoAP (RFC 7252) over whatever carried the message here: a DTLS session or plain UDP. Bytes and
- * `now` come in, at most one datagram goes out; no I/O, no clock.
+ * `now` come in; what answers a message at once goes out with it, all else (separate replies,
+ * repetitions, what we start) through `send`. No I/O, no clock.
  *
  * Output commit (DESIGN.md section 7, invariant 2): a reply that tells a device of a change waits
  * until the store has the change. coap_receive then gives COAP_COMMIT and what to save, and
- * coap_committed gives the reply. Meanwhile, repetitions of the request get silence. */
+ * coap_committed gives the reply. Meanwhile, repetitions of the request get silence.
+ *
+ * What else is part of the endpoint (resources that answer later, observers, requests of ours) uses
+ * worker/coap_endpoint.h. */
 #ifndef HOLDFAST_WORKER_COAP_H
 #define HOLDFAST_WORKER_COAP_H
 
@@ -11,22 +15,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared/address.h"
 #include "shared/cursor.h"
 #include "shared/hash.h"
 #include "shared/limits.h"
 #include "shared/metrics.h"
 #include "shared/octets.h"
 #include "shared/status.h"
-
-struct session;
-
-/* Who sent the message. */
-struct coap_peer {
-    uint64_t session_id;           /* unique in this worker, never reused; 0: plain CoAP */
-    const struct session *session; /* NULL: plain CoAP */
-    struct address address;        /* reflexive: as the lb saw it */
-};
+#include "worker/coap_peer.h"
 
 /* Two clocks: one for what stays here, one for what other workers and readers of the log see. */
 struct coap_now {
@@ -37,7 +32,8 @@ struct coap_now {
 enum coap_outcome {
     COAP_REPLY,   /* `reply` holds what to send to the peer */
     COAP_SILENCE, /* dealt with, nothing to send */
-    COAP_RESET,   /* the peer's RST (or empty ACK) for commit->message_id: a ping was answered */
+    COAP_RESET,   /* RST or empty ACK for commit->message_id, which is no transmission's: a ping was
+                     answered */
     COAP_COMMIT,  /* `commit` says what to save; the reply comes from coap_committed */
     COAP_DROPPED, /* not a message we may answer; counted by reason */
 };
@@ -57,15 +53,40 @@ enum coap_saved {
 
 struct coap; /* the worker's CoAP endpoint: exchanges remembered, resources, counters */
 
+/* One message to the peer. It must not call into struct coap. */
+typedef void coap_send_fn(void *owner, const struct coap_peer *peer, const uint8_t *message,
+                          size_t length);
+
+struct coap_timing {
+    uint32_t ack_timeout_ms; /* RFC 7252 section 4.8, ACK_TIMEOUT; from 1 on */
+    uint32_t separate_ms;    /* a confirmable request unanswered for so long gets an empty ACK; less
+                                than the peer's ACK_TIMEOUT, so that it does not repeat it */
+    uint8_t max_retransmit;  /* RFC 7252 section 4.8, MAX_RETRANSMIT */
+};
+#define COAP_TIMING_DEFAULT                                        \
+    {                                                              \
+        COAP_ACK_TIMEOUT_MS, COAP_SEPARATE_MS, COAP_MAX_RETRANSMIT \
+    }
+
 struct coap_options {
     uint16_t worker_id;
+    bool plugtest; /* resources for conformance tests are there too */
     struct hash_key hash_key;
     struct hash_key echo_key; /* of the whole cluster: worker/echo_value.h */
-    size_t exchanges_max;    /* COAP_EXCHANGES_MAX */
+    uint64_t seed;            /* of random timeouts and the first message id of plain CoAP */
+    size_t exchanges_max;     /* COAP_EXCHANGES_MAX */
+    struct coap_timing timing;
     struct metrics *metrics; /* rows as in worker/metrics.h */
+    coap_send_fn *send;
+    void *owner; /* given to send */
 };
 MUST_USE enum status coap_new(struct coap **coap, const struct coap_options *options);
 void coap_free(struct coap *coap);
+
+/* A turn of the loop begins, before anything of the store's answers is told to the endpoint's
+ * parts: coap_clock() of this turn. */
+void coap_turn(struct coap *coap, struct coap_now now);
+struct coap_now coap_clock(const struct coap *coap);
 
 /* One message. reply has room for COAP_MESSAGE_SIZE_MAX. *commit is set for COAP_COMMIT, which only
  * requests over DTLS come to, and its message_id for COAP_RESET. */
@@ -95,11 +116,13 @@ MUST_USE enum status coap_restore(struct coap *coap, uint64_t session_id, struct
  * check. The message id comes from the caller, who keeps it with the session. */
 void coap_write_ping(struct writer *message, uint16_t message_id);
 
-/* The session is gone: forgets what was remembered for it. */
+/* The session is gone: forgets what was remembered for it and cancels what is under way to it;
+ * nothing more is sent there. */
 void coap_forget(struct coap *coap, uint64_t session_id);
 
-/* When the next remembered exchange expires (UINT64_MAX: none), and letting those go. */
+/* When coap_run must be called at the latest (UINT64_MAX: no need), and letting run out what has
+ * run out: exchanges are forgotten, messages are sent again, requests get their empty ACK. */
 uint64_t coap_next_ms(const struct coap *coap);
-void coap_expire(struct coap *coap, uint64_t now_ms);
+void coap_run(struct coap *coap, struct coap_now now);
 
 #endif

@@ -77,7 +77,7 @@ static bool matches_filter(const struct resource *resource, const struct message
 
 static bool is_wanted(const struct resource_call *call, const struct resource *resource)
 {
-    if (resource->unlisted || !resource_is_visible(resource, call->peer))
+    if (resource->unlisted || !resource_is_visible(call, resource))
         return false;
     for (size_t i = 0; i < call->request->queries.count; i++) {
         if (!matches_filter(resource, &call->request->queries.first[i]))
@@ -107,9 +107,11 @@ static void write_link(struct writer *writer, const struct resource *resource)
         write_text(writer, value);
         write_text(writer, "\"");
     }
+    if (resource->observable)
+        write_text(writer, ";obs"); /* RFC 7641 section 6 */
 }
 
-void core_link_get(const struct resource_call *call, struct resource_reply *reply)
+enum resource_outcome core_link_get(const struct resource_call *call, struct resource_reply *reply)
 {
     reply->code = CODE_CONTENT;
     reply->has_format = true;
@@ -121,4 +123,5 @@ void core_link_get(const struct resource_call *call, struct resource_reply *repl
             write_text(&reply->payload, ",");
         write_link(&reply->payload, &call->resources[i]);
     }
+    return RESOURCE_DONE;
 }

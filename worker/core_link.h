@@ -5,6 +5,6 @@
 
 #include "worker/resource.h"
 
-void core_link_get(const struct resource_call *call, struct resource_reply *reply);
+enum resource_outcome core_link_get(const struct resource_call *call, struct resource_reply *reply);
 
 #endif

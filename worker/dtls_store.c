@@ -182,7 +182,7 @@ static void take_record(struct session *session, const struct session *stored)
     session->path_proven = stored->path_proven;
     session->previous_address = stored->previous_address;
     session->address_changes = stored->address_changes;
-    session->next_message_id = stored->next_message_id;
+    session->next_message_id = (uint16_t)(stored->next_message_id + COAP_MESSAGE_ID_LEAP);
     session->heard = true; /* its handshake is another worker's, if anybody's */
 }
 

@@ -18,11 +18,12 @@ static bool parse_length(const char *digits, size_t count, size_t *length)
 }
 
 /* False for a query that is not rlen=N, once, in range. */
-static bool wanted_length(const struct request *request, size_t *length)
+static bool wanted_length(const struct resource_call *call, size_t *length)
 {
     const char *digits;
     size_t count;
-    *length = request->message->payload_length;
+    const struct request *request = call->request;
+    *length = call->body.length;
     if (request->queries.count == 0)
         return true;
     return request->queries.count == 1 &&
@@ -30,14 +31,14 @@ static bool wanted_length(const struct request *request, size_t *length)
            parse_length(digits, count, length);
 }
 
-void echo_post(const struct resource_call *call, struct resource_reply *reply)
+enum resource_outcome echo_post(const struct resource_call *call, struct resource_reply *reply)
 {
     const struct request *request = call->request;
-    const struct message *message = request->message;
+    const struct octets *body = &call->body;
     size_t length;
-    if (!wanted_length(request, &length)) {
+    if (!wanted_length(call, &length)) {
         resource_fail(reply, CODE_BAD_REQUEST, "want rlen=0.." TEXT_OF(ECHO_REPLY_MAX));
-        return;
+        return RESOURCE_DONE;
     }
     if (request->content_format) {
         reply->has_format = true;
@@ -47,17 +48,18 @@ void echo_post(const struct resource_call *call, struct resource_reply *reply)
     if (request->accept &&
         (!reply->has_format || reply->format != message_option_number(request->accept))) {
         resource_fail(reply, CODE_NOT_ACCEPTABLE, "");
-        return;
+        return RESOURCE_DONE;
     }
     reply->code = CODE_CHANGED;
-    if (message->payload_length == 0) {
+    if (body->length == 0) {
         for (size_t i = 0; i < length; i++)
             writer_u8(&reply->payload, 'x');
-        return;
+        return RESOURCE_DONE;
     }
     while (length > 0) {
-        size_t part = length < message->payload_length ? length : message->payload_length;
-        writer_bytes(&reply->payload, message->payload, part);
+        size_t part = length < body->length ? length : body->length;
+        writer_bytes(&reply->payload, body->bytes, part);
         length -= part;
     }
+    return RESOURCE_DONE;
 }

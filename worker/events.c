@@ -6,24 +6,24 @@
 #define TEXT_OF(number) TEXT_OF_VALUE(number)
 #define TEXT_OF_VALUE(number) #number
 
-void events_post(const struct resource_call *call, struct resource_reply *reply)
+enum resource_outcome events_post(const struct resource_call *call, struct resource_reply *reply)
 {
     const struct request *request = call->request;
     const struct message *message = request->message;
     const struct session *session = call->peer->session;
     if (request->queries.count > 0) {
         resource_fail(reply, CODE_BAD_REQUEST, "no query here");
-        return;
+        return RESOURCE_DONE;
     }
-    if (message->payload_length > EVENT_PAYLOAD_MAX) {
+    if (call->body.length > EVENT_PAYLOAD_MAX) {
         resource_fail(reply, CODE_TOO_LARGE, "at most " TEXT_OF(EVENT_PAYLOAD_MAX) " octets");
-        return;
+        return RESOURCE_DONE;
     }
     struct event event = {
-        .unix_ms = call->unix_ms,
+        .unix_ms = call->now.unix_ms,
         .path = call->resource->path,
         .cid = {session->own_cid.bytes, session->own_cid.length},
-        .payload = {message->payload, message->payload_length},
+        .payload = call->body,
         .message_id = message->id,
         .slot = call->slot,
     };
@@ -34,4 +34,5 @@ void events_post(const struct resource_call *call, struct resource_reply *reply)
     }
     event_write(&reply->event, &event);
     reply->code = CODE_CHANGED;
+    return RESOURCE_DONE;
 }

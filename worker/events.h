@@ -5,6 +5,6 @@
 
 #include "worker/resource.h"
 
-void events_post(const struct resource_call *call, struct resource_reply *reply);
+enum resource_outcome events_post(const struct resource_call *call, struct resource_reply *reply);
 
 #endif

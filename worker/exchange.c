@@ -258,6 +258,11 @@ void exchange_hold(struct exchange *exchange)
     exchange->peer->next_serial++;
 }
 
+void exchange_defer(struct exchange *exchange)
+{
+    exchange->state = EXCHANGE_PENDING;
+}
+
 void exchange_settle(struct exchanges *exchanges, struct exchange *exchange, bool repeatable)
 {
     exchange->state = repeatable ? EXCHANGE_ANSWERED : EXCHANGE_SILENT;

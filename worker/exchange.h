@@ -91,8 +91,9 @@ struct exchange *exchange_open(struct exchanges *exchanges,
                                const struct exchange_endpoint *endpoint, uint16_t message_id,
                                uint64_t now_ms);
 
-/* Stores the reply of the newest exchange, just opened; length at most COAP_MESSAGE_SIZE_MAX. Older
- * exchanges go to make room. False: no room; it stays silent. */
+/* Stores the reply of an exchange without one; length at most COAP_MESSAGE_SIZE_MAX. Older
+ * exchanges go to make room. False: no room, which the newest exchange always has unless a pending
+ * one is in the way; its state stays what it is. */
 bool exchange_store(struct exchanges *exchanges, struct exchange *exchange, const uint8_t *reply,
                     size_t length);
 
@@ -104,6 +105,8 @@ static inline uint8_t exchange_slot(const struct exchange *exchange)
 
 /* The exchange just stored is one of a change: pending from now on. */
 void exchange_hold(struct exchange *exchange);
+/* The reply is to come: pending from now on, though not of a change. */
+void exchange_defer(struct exchange *exchange);
 /* The store has it: answered, or silent if `repeatable` is false, which drops the reply. */
 void exchange_settle(struct exchanges *exchanges, struct exchange *exchange, bool repeatable);
 /* Forgets this one. */

@@ -37,6 +37,10 @@ struct program {
     uint64_t ready_fd;
     uint64_t session_idle_s;
     uint64_t store_key_id;
+    uint64_t ack_timeout_ms;
+    uint64_t max_retransmit;
+    uint64_t separate_ms;
+    bool plugtest;
     struct identities identities;
     struct store *store;
     struct io *io;
@@ -50,6 +54,9 @@ struct program {
 static struct program program = {
     .id = 1,
     .session_idle_s = SESSION_IDLE_S_DEFAULT,
+    .ack_timeout_ms = COAP_ACK_TIMEOUT_MS,
+    .max_retransmit = COAP_MAX_RETRANSMIT,
+    .separate_ms = COAP_SEPARATE_MS,
     .cid_length = CID_LENGTH_DEFAULT,
     .link_mtu = FRAME_SIZE_DEFAULT + LINK_HEADERS,
     .log_level = LOG_INFO,
@@ -160,6 +167,30 @@ static const struct option_row rows[] = {
      .target = &program.session_idle_s,
      .min = 1,
      .max = SESSION_TTL_S},
+    {.name = "ack-timeout-ms",
+     .argument = "MS",
+     .help = "before an unacknowledged CoAP message is repeated, and half as long again at random; "
+             "doubled each time (default 2000)",
+     .kind = OPTION_NUMBER,
+     .target = &program.ack_timeout_ms,
+     .min = 1,
+     .max = 60000},
+    {.name = "max-retransmit",
+     .argument = "N",
+     .help = "repetitions of an unacknowledged CoAP message, 0 to 10 (default 4)",
+     .kind = OPTION_NUMBER,
+     .target = &program.max_retransmit,
+     .max = 10},
+    {.name = "separate-ms",
+     .argument = "MS",
+     .help = "before a CoAP request whose answer takes longer is acknowledged (default 1500)",
+     .kind = OPTION_NUMBER,
+     .target = &program.separate_ms,
+     .max = COAP_DEFERRED_MS - 1},
+    {.name = "plugtest",
+     .help = "serve the resources of the ETSI CoAP plugtests too",
+     .kind = OPTION_FLAG,
+     .target = &program.plugtest},
     {.name = "http",
      .argument = "ADDR:PORT",
      .help = "health and metrics (default 127.0.0.1:8080)",
@@ -328,8 +359,7 @@ static enum status serve(void)
             program.told = true;
         }
         uint64_t http_ms = http_timeout_ms(program.http);
-        uint64_t http_due_ms =
-            http_ms == UINT64_MAX ? UINT64_MAX : io_now_ms(program.io) + http_ms;
+        uint64_t http_due_ms = http_ms == UINT64_MAX ? UINT64_MAX : io_now_ms(program.io) + http_ms;
         status = io_turn(program.io, sooner(worker_next_ms(program.worker), http_due_ms));
         worker_run(program.worker, io_now_ms(program.io));
         if (http_due_ms <= io_now_ms(program.io))
@@ -367,6 +397,9 @@ static enum status start_worker(const struct cluster_key *key)
         .cid_config_id = (uint8_t)program.cid_config,
         .store_key_id = (uint8_t)program.store_key_id,
         .session_idle_s = (uint32_t)program.session_idle_s,
+        .plugtest = program.plugtest,
+        .timing = {(uint32_t)program.ack_timeout_ms, (uint32_t)program.separate_ms,
+                   (uint8_t)program.max_retransmit},
     };
     return worker_new(&program.worker, &options);
 }

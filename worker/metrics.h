@@ -99,6 +99,18 @@
     X(COAP_CHALLENGES, "holdfast_coap_challenges_total", NULL,                                     \
       "Plain CoAP requests answered 4.01 with an Echo: a longer reply wants the address proven",   \
       METRIC_COUNTER)                                                                              \
+    X(COAP_SEPARATE, "holdfast_coap_separate_replies_total", NULL,                                 \
+      "CoAP replies sent after an empty ACK", METRIC_COUNTER)                                      \
+    X(COAP_UNANSWERED, "holdfast_coap_unanswered_total", NULL,                                     \
+      "CoAP requests answered 5.03 because their answer took too long", METRIC_COUNTER)            \
+    X(COAP_RETRANSMISSIONS, "holdfast_coap_retransmissions_total", NULL,                           \
+      "Confirmable messages of ours sent again", METRIC_COUNTER)                                   \
+    X(COAP_TIMEOUTS, "holdfast_coap_timeouts_total", NULL,                                         \
+      "Confirmable messages of ours that were never acknowledged", METRIC_COUNTER)                 \
+    X(COAP_TRANSMISSIONS_REFUSED, "holdfast_coap_transmissions_refused_total", NULL,               \
+      "Confirmable messages of ours not sent for want of room", METRIC_COUNTER)                    \
+    X(COAP_RESPONSES, "holdfast_coap_responses_total", NULL,                                       \
+      "CoAP responses that somebody here waited for", METRIC_COUNTER)                              \
     X(COAP_DROPPED_VERSION, "holdfast_coap_dropped_total", "reason=\"version\"",                   \
       "CoAP messages that had no effect, by reason", METRIC_COUNTER)                               \
     X(COAP_DROPPED_TOKEN, "holdfast_coap_dropped_total", "reason=\"token_length\"", NULL,          \
@@ -106,6 +118,8 @@
     X(COAP_DROPPED_MALFORMED, "holdfast_coap_dropped_total", "reason=\"malformed\"", NULL,         \
       METRIC_COUNTER)                                                                              \
     X(COAP_DROPPED_OPTION, "holdfast_coap_dropped_total", "reason=\"critical_option\"", NULL,      \
+      METRIC_COUNTER)                                                                              \
+    X(COAP_DROPPED_NO_ROOM, "holdfast_coap_dropped_total", "reason=\"no_room\"", NULL,             \
       METRIC_COUNTER)                                                                              \
     X(COAP_DROPPED_UNEXPECTED, "holdfast_coap_dropped_total", "reason=\"unexpected\"", NULL,       \
       METRIC_COUNTER)                                                                              \

@@ -131,9 +131,10 @@ enum request_outcome request_judge(struct request *request, const struct message
     return has_hops_left(request) ? REQUEST_OK : REQUEST_BAD_HOP_LIMIT;
 }
 
-bool request_path_is(const struct request *request, const char *path)
+bool request_path_begins(const struct request *request, const char *path, struct request_span *rest)
 {
-    for (size_t i = 0; i < request->path.count; i++) {
+    size_t i;
+    for (i = 0; i < request->path.count && *path != '\0'; i++) {
         const struct message_option *segment = &request->path.first[i];
         if (*path != '/')
             return false;
@@ -144,7 +145,10 @@ bool request_path_is(const struct request *request, const char *path)
             return false;
         path += length;
     }
-    return *path == '\0';
+    if (*path != '\0')
+        return false;
+    *rest = (struct request_span){request->path.first + i, request->path.count - i};
+    return true;
 }
 
 bool request_span_has(const struct request_span *span, const uint8_t *octets, size_t length)

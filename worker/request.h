@@ -47,8 +47,10 @@ enum request_outcome {
 enum request_outcome request_judge(struct request *request, const struct message *message,
                                    uint16_t *culprit);
 
-/* Whether the Uri-Path options spell `path`, "/a/b" with at least one segment. */
-bool request_path_is(const struct request *request, const char *path);
+/* Whether the Uri-Path options begin with `path`, "/a/b" with at least one segment; `rest` then are
+ * the segments behind it. */
+bool request_path_begins(const struct request *request, const char *path,
+                         struct request_span *rest);
 
 /* Whether one of the span's options is these octets. */
 bool request_span_has(const struct request_span *span, const uint8_t *octets, size_t length);

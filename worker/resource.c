@@ -2,9 +2,10 @@
 
 #include <string.h>
 
-bool resource_is_visible(const struct resource *resource, const struct coap_peer *peer)
+bool resource_is_visible(const struct resource_call *call, const struct resource *resource)
 {
-    return resource->plain || peer->session_id != 0;
+    return (resource->plain || call->peer->session_id != 0) &&
+           (!resource->plugtest || call->plugtest);
 }
 
 void resource_fail(struct resource_reply *reply, uint8_t code, const char *diagnostic)
@@ -59,12 +60,13 @@ void resource_validate(const struct request *request, struct resource_reply *rep
     reply->payload.at = reply->payload.start;
 }
 
-static const struct resource *find(const struct resource_call *call)
+static const struct resource *find(struct resource_call *call)
 {
     for (size_t i = 0; i < call->resource_count; i++) {
         const struct resource *resource = &call->resources[i];
-        if (request_path_is(call->request, resource->path))
-            return resource_is_visible(resource, call->peer) ? resource : NULL;
+        if (request_path_begins(call->request, resource->path, &call->rest) &&
+            (resource->prefix || call->rest.count == 0))
+            return resource_is_visible(call, resource) ? resource : NULL;
     }
     return NULL;
 }

@@ -17,15 +17,20 @@
 
 struct resource;
 
-/* The request, as a handler sees it. */
+/* The request, as a handler sees it; valid during the call. */
 struct resource_call {
+    struct coap *coap;
     const struct request *request;
     const struct coap_peer *peer;
     const struct resource *resources; /* the whole table */
     size_t resource_count;
+    bool plugtest; /* rows with `plugtest` are there */
     uint16_t worker_id;
-    uint64_t unix_ms;                /* wall clock */
+    struct coap_now now;
     const struct resource *resource; /* the chosen row of the table */
+    struct request_span rest;        /* of the path, behind a `prefix` */
+    struct octets body;              /* the whole payload; length 0: none */
+    uint64_t ticket;                 /* names the request to coap_answer; never reused */
     uint16_t format;                 /* which of its `produces` to write */
     uint8_t slot;                    /* of the request's exchange, if the handler changes state */
 };
@@ -55,7 +60,14 @@ struct resource_reply {
     struct writer event; /* of a resource that changes state: what to put into the event log */
 };
 
-typedef void resource_handler(const struct resource_call *call, struct resource_reply *reply);
+enum resource_outcome {
+    RESOURCE_DONE,  /* `reply` is complete */
+    RESOURCE_LATER, /* of a row that `defers`: the answer comes by coap_answer(call->ticket), not
+                       from within the handler; `reply` does not count, and what the answer needs
+                       of `call` was copied */
+};
+typedef enum resource_outcome resource_handler(const struct resource_call *call,
+                                               struct resource_reply *reply);
 typedef void resource_state_fn(const struct resource_call *call, struct resource_state *state);
 
 struct resource_formats {
@@ -66,9 +78,14 @@ struct resource_formats {
 struct resource {
     const char *path; /* "/tstun" */
     const char *type; /* rt of RFC 6690, space-separated; NULL: none */
+    bool prefix;      /* also all paths below this one: call->rest */
     bool plain;       /* exists for plain CoAP too */
     bool unlisted;    /* not in /.well-known/core */
+    bool plugtest;    /* of the conformance set: not there unless asked for */
+    bool observable;  /* a GET may ask to observe it (RFC 7641) */
     bool changes; /* 2.xx to other than GET and FETCH tells of a change: it waits for the store */
+    bool defers;  /* its handlers may give RESOURCE_LATER, and see to the store themselves; not with
+                     `changes` */
     resource_handler *handlers[RESOURCE_METHODS]; /* by method code; NULL: not allowed */
     struct resource_formats
         produces; /* the first is the default; none: the handler judges Accept */
@@ -77,10 +94,11 @@ struct resource {
     bool judges_conditions; /* the handler calls resource_conditions_hold, once it knows */
 };
 
-bool resource_is_visible(const struct resource *resource, const struct coap_peer *peer);
+/* Whether the row is there for call->peer. */
+bool resource_is_visible(const struct resource_call *call, const struct resource *resource);
 
-/* The handler of call->request among call->resources, call->resource and call->format; NULL:
- * `reply` is the error. */
+/* The handler of call->request among call->resources, call->resource, call->rest and call->format;
+ * NULL: `reply` is the error. */
 resource_handler *resource_select(struct resource_call *call, struct resource_reply *reply);
 
 /* Whether the request's If-Match and If-None-Match allow what it asks for. */

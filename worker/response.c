@@ -27,20 +27,12 @@ static void add_options(struct message_builder *builder, const struct resource_r
         message_add_option(builder, OPTION_ECHO, reply->echo.bytes, reply->echo.length);
 }
 
-static bool write(struct writer *writer, const struct message *request,
-                  const struct resource_reply *reply)
+static bool write(struct writer *writer, const struct response_envelope *envelope,
+                  const struct message *request, const struct resource_reply *reply)
 {
-    /* A piggybacked response for a confirmable request (RFC 7252 section 5.2.1), a non-confirmable
-     * one for a non-confirmable request (section 5.2.3).
-     *
-     * "The same Message ID MUST NOT be reused (in communicating with the same endpoint) within the
-     * EXCHANGE_LIFETIME" (section 4.4): a response of its own takes the request's id over. Each
-     * request gets at most one, so where the client keeps to the rule, we do, without a counter for
-     * each endpoint that would have to follow it from worker to worker. */
-    enum message_type type = request->type == MESSAGE_CON ? MESSAGE_ACK : MESSAGE_NON;
     struct message_builder builder;
-    message_begin(&builder, writer, type, reply->code, request->id, request->token,
-                  request->token_length);
+    message_begin(&builder, writer, envelope->type, reply->code, envelope->message_id,
+                  request->token, request->token_length);
     add_options(&builder, reply);
     message_add_payload(&builder, reply->payload.start, writer_length(&reply->payload));
     return writer_ok(&reply->payload) && writer_ok(&reply->event) && writer_ok(writer);
@@ -53,14 +45,15 @@ static bool amplifies(size_t received, size_t sent)
     return sent + COAP_PLAIN_OVERHEAD > AMPLIFICATION_FACTOR * (received + COAP_PLAIN_OVERHEAD);
 }
 
-void response_write(struct writer *writer, const struct message *request,
-                    struct resource_reply *reply, const struct octets *echo)
+void response_write(struct writer *writer, const struct response_envelope *envelope,
+                    const struct message *request, struct resource_reply *reply,
+                    const struct octets *echo)
 {
     const struct writer before = *writer;
-    if (!write(writer, request, reply)) {
+    if (!write(writer, envelope, request, reply)) {
         *writer = before;
         resource_fail(reply, CODE_INTERNAL_ERROR, "");
-        write(writer, request, reply);
+        write(writer, envelope, request, reply);
     }
     if (echo && amplifies(request->length, writer_length(writer) - writer_length(&before))) {
         /* "A CoAP server SHOULD mitigate potential amplification attacks by responding to
@@ -70,7 +63,7 @@ void response_write(struct writer *writer, const struct message *request,
         *writer = before;
         resource_fail(reply, CODE_UNAUTHORIZED, "");
         reply->echo = *echo;
-        write(writer, request, reply);
+        write(writer, envelope, request, reply);
     }
 }
 

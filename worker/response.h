@@ -6,12 +6,20 @@
 #include "worker/message.h"
 #include "worker/resource.h"
 
+/* What the response travels in: an ACK with the request's message id (piggybacked), or a message of
+ * its own with an id of ours. */
+struct response_envelope {
+    enum message_type type;
+    uint16_t message_id;
+};
+
 /* Writes the response. One that does not fit becomes 5.00, and one that would amplify what came
  * for a peer at an unproven address 4.01 with `echo`: `reply` then is that. A 5.03 says when to try
  * again. echo: NULL for a proven address, that of a session or of a request with a fresh Echo;
  * otherwise this is a piggybacked or non-confirmable response. */
-void response_write(struct writer *writer, const struct message *request,
-                    struct resource_reply *reply, const struct octets *echo);
+void response_write(struct writer *writer, const struct response_envelope *envelope,
+                    const struct message *request, struct resource_reply *reply,
+                    const struct octets *echo);
 
 /* Writes 5.03 in place of `response`, which has not been sent: same type, message id and token. */
 void response_write_unavailable(struct writer *writer, const struct message *response);

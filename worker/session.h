@@ -53,6 +53,7 @@ struct session {
     uint8_t lease;        /* enum session_lease */
     uint8_t doubted_s;    /* low octet of the second in which the store was last asked whose the
                              address is */
+    uint16_t rtt_ms;      /* smoothed; 0: not known */
     bool uses_cid : 1;    /* the peer puts own_cid on its records */
     bool path_proven : 1; /* the address has answered */
     bool ping_sent : 1;

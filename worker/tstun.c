@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-void tstun_get(const struct resource_call *call, struct resource_reply *reply)
+enum resource_outcome tstun_get(const struct resource_call *call, struct resource_reply *reply)
 {
-    const struct address *address = &call->peer->address;
+    const struct address *address = &call->peer->path.address;
     char text[ADDRESS_TEXT_MAX];
     reply->code = CODE_CONTENT;
     reply->has_format = true;
@@ -14,7 +14,7 @@ void tstun_get(const struct resource_call *call, struct resource_reply *reply)
     if (call->format == FORMAT_TEXT) {
         address_format(address, text);
         writer_bytes(&reply->payload, text, strlen(text));
-        return;
+        return RESOURCE_DONE;
     }
     const struct represent_field fields[] = {
         {"ip", REPRESENT_TEXT, .text = address_format_ip(address, text)},
@@ -22,4 +22,5 @@ void tstun_get(const struct resource_call *call, struct resource_reply *reply)
         {"family", REPRESENT_NUMBER, .number = address_is_v4(address) ? 4 : 6},
     };
     represent_map(&reply->payload, call->format, fields, sizeof fields / sizeof *fields);
+    return RESOURCE_DONE;
 }

@@ -6,6 +6,6 @@
 
 #include "worker/resource.h"
 
-void tstun_get(const struct resource_call *call, struct resource_reply *reply);
+enum resource_outcome tstun_get(const struct resource_call *call, struct resource_reply *reply);
 
 #endif

@@ -5,7 +5,7 @@
 
 #define FIELDS_MAX 8
 
-void whoami_get(const struct resource_call *call, struct resource_reply *reply)
+enum resource_outcome whoami_get(const struct resource_call *call, struct resource_reply *reply)
 {
     struct session_facts facts;
     char address[ADDRESS_TEXT_MAX];
@@ -41,4 +41,5 @@ void whoami_get(const struct resource_call *call, struct resource_reply *reply)
     reply->has_format = true;
     reply->format = call->format;
     represent_map(&reply->payload, call->format, fields, count);
+    return RESOURCE_DONE;
 }

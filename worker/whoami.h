@@ -7,6 +7,6 @@
 
 #include "worker/resource.h"
 
-void whoami_get(const struct resource_call *call, struct resource_reply *reply);
+enum resource_outcome whoami_get(const struct resource_call *call, struct resource_reply *reply);
 
 #endif

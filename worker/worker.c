@@ -46,7 +46,7 @@ static struct coap_now coap_now_at(uint64_t now_ms)
 static void receive_plain(struct worker *worker, const struct path *path, const uint8_t *message,
                           size_t length)
 {
-    const struct coap_peer peer = {.address = path->address};
+    const struct coap_peer peer = {.path = *path};
     struct writer reply = writer_over(worker->reply, sizeof(worker->reply));
     struct coap_commit commit;
     switch (coap_receive(worker->coap, &peer, coap_now_at(io_now_ms(worker->options.io)), message,
@@ -124,7 +124,7 @@ static void receive_content(void *owner, struct session *session, uint64_t now_m
     const struct coap_peer peer = {
         .session_id = session->id,
         .session = session,
-        .address = session->path.address,
+        .path = session->path,
     };
     struct writer reply = writer_over(worker->reply, sizeof(worker->reply));
     struct coap_commit commit;
@@ -167,6 +167,21 @@ static void send_datagram(void *owner, const struct path *path, const uint8_t *d
     uplink_send(worker->uplink, path, datagram, length);
 }
 
+/* What CoAP sends of itself. Nothing of the peer's may come for long: the mark is told of the
+ * message ids all the same, so that an heir reuses none. */
+static void send_message(void *owner, const struct coap_peer *peer, const uint8_t *message,
+                         size_t length)
+{
+    struct worker *worker = owner;
+    if (!peer->session) {
+        uplink_send(worker->uplink, &peer->path, message, length);
+        return;
+    }
+    dtls_send(&worker->dtls, peer->session, message, length);
+    if (peer->session->next_message_id % COAP_MESSAGE_ID_NOTE == 0)
+        mark_note(&worker->dtls.marks, peer->session, worker->dtls.now_ms);
+}
+
 static size_t write_probe(void *owner, struct session *session, uint8_t *space, size_t size)
 {
     (void)owner;
@@ -199,19 +214,26 @@ static void forget_session(void *owner, const struct session *session)
 
 static enum status start_coap(struct worker *worker, uint16_t id)
 {
-    uint8_t seed[16];
+    uint8_t seed[24];
     uint8_t echo[16];
     enum status status = keys_random(seed, sizeof(seed));
     if (status == STATUS_OK)
         status = keys_derive(worker->options.cluster_key, KEY_ECHO, NULL, 0, echo, sizeof(echo));
     if (status != STATUS_OK)
         return status;
+    uint64_t random;
+    memcpy(&random, seed + 16, sizeof(random));
     const struct coap_options options = {
         .worker_id = id,
+        .plugtest = worker->options.plugtest,
         .hash_key = hash_key_from(seed),
         .echo_key = hash_key_from(echo),
+        .seed = random,
         .exchanges_max = COAP_EXCHANGES_MAX,
+        .timing = worker->options.timing,
         .metrics = worker->options.metrics,
+        .send = send_message,
+        .owner = worker,
     };
     return coap_new(&worker->coap, &options);
 }
@@ -400,8 +422,10 @@ void worker_run(struct worker *worker, uint64_t now_ms)
         (void)store_run(worker->options.store, now_ms);
         return;
     }
+    const struct coap_now now = coap_now_at(now_ms);
+    coap_turn(worker->coap, now); /* the store answers from within dtls_run */
     dtls_run(&worker->dtls, now_ms);
-    coap_expire(worker->coap, now_ms);
+    coap_run(worker->coap, now);
     uplink_set_health(worker->uplink, worker_id(worker),
                       worker->stage == WORKER_SERVING ? FRAME_STATE_SERVING : FRAME_STATE_DRAINING,
                       (uint32_t)worker->dtls.sessions.by_cid.count);

@@ -1,5 +1,5 @@
-/* A worker: the uplink to the load balancers, the DTLS endpoint, the CoAP endpoint, the store and its
- * entry in the membership, joined on one loop.
+/* A worker: the uplink to the load balancers, the DTLS endpoint, the CoAP endpoint, the store and
+ * its entry in the membership, joined on one loop.
  *
  *   JOINING --an id is ours--> SERVING --worker_drain--> DRAINING --all is saved--> STOPPED
  *      └───────────── another process has the id ──────────────> LOST
@@ -15,6 +15,7 @@
 #include "shared/metrics.h"
 #include "shared/status.h"
 #include "shared/store.h"
+#include "worker/coap.h"
 #include "worker/identities.h"
 
 struct worker;
@@ -41,10 +42,12 @@ struct worker_options {
     uint8_t cid_config_id;
     uint8_t store_key_id;
     uint32_t session_idle_s;
+    bool plugtest; /* conformance resources are there */
+    struct coap_timing timing;
 };
 
-/* STATUS_SYSTEM: the link's address cannot be bound, errno says why; STATUS_UNSUPPORTED: no lb could
- * reach it; STATUS_NO_MEMORY, STATUS_CRYPTO. */
+/* STATUS_SYSTEM: the link's address cannot be bound, errno says why; STATUS_UNSUPPORTED: no lb
+ * could reach it; STATUS_NO_MEMORY, STATUS_CRYPTO. */
 MUST_USE enum status worker_new(struct worker **worker, const struct worker_options *options);
 void worker_free(struct worker *worker);
 

@@ -76,7 +76,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct session session = {.identity = identity};
     uint64_t now_ms = 0;
     require(metrics_init(&metrics, worker_metrics, WORKER_METRICS_COUNT, 1) == STATUS_OK);
-    struct coap_options options = {.hash_key = {1, 2}, .exchanges_max = 16, .metrics = &metrics};
+    struct coap_options options = {.hash_key = {1, 2},
+                                   .exchanges_max = 16,
+                                   .timing = COAP_TIMING_DEFAULT,
+                                   .metrics = &metrics};
     require(coap_new(&coap, &options) == STATUS_OK);
     identity[0] = (uint8_t)(size < IDENTITY_LENGTH_MAX ? size : IDENTITY_LENGTH_MAX);
     if (size > 0)
@@ -86,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t length = cursor_u16(&cursor) % (DATAGRAM_SIZE_MAX + 1);
         if (length > cursor_left(&cursor))
             length = cursor_left(&cursor);
-        struct coap_peer peer = {.address = {.port = (uint16_t)(how >> 1 & 7)}};
+        struct coap_peer peer = {.path.address = {.port = (uint16_t)(how >> 1 & 7)}};
         if (how & 1) {
             peer.session_id = 1 + (how >> 1 & 7);
             peer.session = &session;
@@ -95,7 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         receive(coap, &peer, now_ms, cursor_bytes(&cursor, length), length);
     }
     coap_forget(coap, 1);
-    coap_expire(coap, now_ms + COAP_EXCHANGE_LIFETIME_MS);
+    now_ms += COAP_EXCHANGE_LIFETIME_MS;
+    coap_run(coap, (struct coap_now){now_ms, 1700000000000 + now_ms});
     require(coap_next_ms(coap) == UINT64_MAX);
     coap_free(coap);
     metrics_free(&metrics);

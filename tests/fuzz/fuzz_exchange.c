@@ -66,6 +66,7 @@ static void restore(const struct scene *scene, struct octets octets)
 
     struct coap *fresh;
     struct coap_options options = {.exchanges_max = 8,
+                                   .timing = COAP_TIMING_DEFAULT,
                                    .metrics = (struct metrics *)&scene->metrics};
     require(coap_new(&fresh, &options) == STATUS_OK);
     require(coap_restore(fresh, 1, scene->now, octets) == STATUS_OK);
@@ -80,7 +81,8 @@ static void restore(const struct scene *scene, struct octets octets)
         require(writer_length(&reply) == value.reply.length);
         require(memcmp(reply_space, value.reply.bytes, value.reply.length) == 0);
     }
-    coap_expire(fresh, scene->now.ms + COAP_EXCHANGE_LIFETIME_MS);
+    coap_run(fresh, (struct coap_now){scene->now.ms + COAP_EXCHANGE_LIFETIME_MS,
+                                      scene->now.unix_ms + COAP_EXCHANGE_LIFETIME_MS});
     require(coap_next_ms(fresh) == UINT64_MAX);
     coap_free(fresh);
 }
@@ -156,8 +158,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct scene scene = {.now = {0, 1700000000000},
                           .session = {.own_cid = {.length = CID_LENGTH_MAX}}};
     require(metrics_init(&scene.metrics, worker_metrics, WORKER_METRICS_COUNT, 1) == STATUS_OK);
-    struct coap_options options = {
-        .hash_key = {1, 2}, .exchanges_max = 32, .metrics = &scene.metrics};
+    struct coap_options options = {.hash_key = {1, 2},
+                                   .exchanges_max = 32,
+                                   .timing = COAP_TIMING_DEFAULT,
+                                   .metrics = &scene.metrics};
     require(coap_new(&scene.owner, &options) == STATUS_OK);
     require(coap_new(&scene.heir, &options) == STATUS_OK);
     scene.session.identity = scene.identity;
@@ -170,7 +174,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct cursor octets = cursor_sub(&cursor, length);
         step(&scene, what, &octets);
     }
-    coap_expire(scene.heir, scene.now.ms + COAP_EXCHANGE_LIFETIME_MS);
+    coap_run(scene.heir, (struct coap_now){scene.now.ms + COAP_EXCHANGE_LIFETIME_MS,
+                                           scene.now.unix_ms + COAP_EXCHANGE_LIFETIME_MS});
     require(coap_next_ms(scene.heir) == UINT64_MAX);
     coap_free(scene.heir);
     coap_free(scene.owner);

@@ -168,8 +168,10 @@ static void run(struct node *node)
     if (!node->dtls) {
         (void)store_run(node->store, node_clock_ms(node));
     } else {
-        dtls_run(node->dtls, node_clock_ms(node));
-        coap_expire(node->coap, node_clock_ms(node));
+        const struct coap_now now = {node_clock_ms(node), node_unix_ms(node)};
+        coap_turn(node->coap, now);
+        dtls_run(node->dtls, now.ms);
+        coap_run(node->coap, now);
         oracle_look(node->sim, node);
     }
     if (node->stage == NODE_LOST)

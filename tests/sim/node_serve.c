@@ -74,7 +74,7 @@ static void receive_content(void *owner, struct session *session, uint64_t now_m
     (void)now_ms;
     oracle_look(node->sim, node);
     const struct coap_peer peer = {
-        .session_id = session->id, .session = session, .address = session->path.address};
+        .session_id = session->id, .session = session, .path = session->path};
     struct writer reply = writer_over(node->reply, sizeof(node->reply));
     struct coap_commit commit;
     switch (coap_receive(node->coap, &peer, coap_now_of(node), message, length, &reply, &commit)) {
@@ -128,6 +128,17 @@ static uint8_t find_lb(void *owner, uint32_t name)
     return name <= SIM_LBS ? (uint8_t)(name - 1) : PATH_LB_UNKNOWN;
 }
 
+static void send_message(void *owner, const struct coap_peer *peer, const uint8_t *message,
+                         size_t length)
+{
+    struct node *node = owner;
+    if (!peer->session)
+        return;
+    dtls_send(node->dtls, peer->session, message, length);
+    if (peer->session->next_message_id % COAP_MESSAGE_ID_NOTE == 0)
+        mark_note(&node->dtls->marks, peer->session, node->dtls->now_ms);
+}
+
 static size_t write_probe(void *owner, struct session *session, uint8_t *space, size_t size)
 {
     (void)owner;
@@ -169,8 +180,12 @@ static void start_coap(struct node *node, uint16_t id)
     const struct coap_options options = {
         .worker_id = id,
         .hash_key = {node->life, 2},
+        .seed = node->life,
         .exchanges_max = NODE_EXCHANGES_MAX,
+        .timing = COAP_TIMING_DEFAULT,
         .metrics = &node->metrics,
+        .send = send_message,
+        .owner = node,
     };
     enum status status = coap_new(&node->coap, &options);
     assert(status == STATUS_OK);

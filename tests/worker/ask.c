@@ -75,7 +75,8 @@ void ask_handler(const struct ask *ask, struct resource_call *call, resource_han
     answer->reply.payload = writer_over(answer->payload, COAP_MESSAGE_SIZE_MAX);
     answer->reply.event = writer_over(answer->event, sizeof answer->event);
     call->request = &request;
-    handler(call, &answer->reply);
+    call->body = (struct octets){message.payload, message.payload_length};
+    cr_assert_eq(handler(call, &answer->reply), RESOURCE_DONE);
     call->request = NULL;
     answer->fits = writer_ok(&answer->reply.payload) && writer_ok(&answer->reply.event);
     answer->payload_length = writer_length(&answer->reply.payload);

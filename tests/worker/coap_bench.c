@@ -7,11 +7,35 @@
 #include <string.h>
 
 static uint8_t identity[] = "\x08sensor-7"; /* length and octets, as a session holds it */
-static const struct session session = {
+static struct session session = {
     .id = 1,
     .identity = identity,
     .own_cid = {8, {0x07, 0x20, 0xb1, 0xd0, 0x7b, 0x35, 0x9d, 0x3c}},
 };
+
+static void keep_sent(void *owner, const struct coap_peer *peer, const uint8_t *message,
+                      size_t length)
+{
+    struct coap_bench *bench = owner;
+    cr_assert_lt(bench->sent_count, COAP_BENCH_SENT_MAX);
+    struct coap_bench_sent *sent = &bench->sent[bench->sent_count++];
+    sent->session_id = peer->session_id;
+    sent->length = length;
+    memcpy(sent->bytes, message, length);
+}
+
+void coap_bench_run(struct coap_bench *bench, uint64_t now_ms)
+{
+    coap_run(bench->coap, coap_bench_now(now_ms));
+}
+
+const struct coap_bench_sent *coap_bench_take(struct coap_bench *bench, struct message *message)
+{
+    cr_assert_eq(bench->sent_count, 1, "%zu messages", bench->sent_count);
+    bench->sent_count = 0;
+    cr_assert_eq(message_parse(message, bench->sent[0].bytes, bench->sent[0].length), MESSAGE_OK);
+    return &bench->sent[0];
+}
 
 void coap_bench_open(struct coap_bench *bench, size_t exchanges_max)
 {
@@ -20,11 +44,17 @@ void coap_bench_open(struct coap_bench *bench, size_t exchanges_max)
     struct coap_options options = {.worker_id = 5,
                                    .hash_key = {3, 4},
                                    .echo_key = {5, 6},
+                                   .seed = 1,
                                    .exchanges_max = exchanges_max,
-                                   .metrics = &bench->metrics};
+                                   .timing = COAP_TIMING_DEFAULT,
+                                   .metrics = &bench->metrics,
+                                   .send = keep_sent,
+                                   .owner = bench};
     cr_assert_eq(coap_new(&bench->coap, &options), STATUS_OK);
-    cr_assert_eq(address_parse(&bench->plain.address, "203.0.113.7:4711"), STATUS_OK);
-    bench->secured = (struct coap_peer){1, &session, bench->plain.address};
+    cr_assert_eq(address_parse(&bench->plain.path.address, "203.0.113.7:4711"), STATUS_OK);
+    session.next_message_id = COAP_BENCH_MESSAGE_ID;
+    session.rtt_ms = 0;
+    bench->secured = (struct coap_peer){1, &session, bench->plain.path};
 }
 
 void coap_bench_close(struct coap_bench *bench)

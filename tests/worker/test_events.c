@@ -7,7 +7,7 @@
 #include <string.h>
 
 static uint8_t identity[] = "\x08sensor-7";
-static const struct session session = {
+static struct session session = {
     .id = 1,
     .identity = identity,
     .own_cid = {2, {0x07, 0x20}},
@@ -18,7 +18,7 @@ static void post(const struct ask *ask, struct answer *answer)
 {
     struct coap_peer peer = {.session_id = 1, .session = &session};
     struct resource_call call = {
-        .peer = &peer, .resource = &resource, .unix_ms = 1700000000000, .slot = 3};
+        .peer = &peer, .resource = &resource, .now.unix_ms = 1700000000000, .slot = 3};
     ask_handler(ask, &call, events_post, answer);
     cr_assert(answer->fits);
 }

@@ -150,9 +150,11 @@ Test(request, compares_paths_by_segments)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ask ask = {.uri = rows[i].uri};
         struct request request;
+        struct request_span rest;
         uint16_t culprit;
         cr_assert_eq(judge(&ask, &request, &culprit), REQUEST_OK);
-        cr_expect_eq(request_path_is(&request, rows[i].path), rows[i].same, "%s", rows[i].uri);
+        cr_expect_eq(request_path_begins(&request, rows[i].path, &rest) && rest.count == 0,
+                     rows[i].same, "%s", rows[i].uri);
     }
 }
 
@@ -160,9 +162,37 @@ Test(request, a_slash_within_a_segment_is_no_separator)
 {
     struct ask ask = {.options = {{OPTION_URI_PATH, 16, (const uint8_t *)".well-known/core"}}};
     struct request request;
+    struct request_span rest;
     uint16_t culprit;
     cr_assert_eq(judge(&ask, &request, &culprit), REQUEST_OK);
-    cr_assert_not(request_path_is(&request, "/.well-known/core"));
+    cr_assert_not(request_path_begins(&request, "/.well-known/core", &rest));
+}
+
+Test(request, what_is_behind_a_prefix)
+{
+    static const struct {
+        const char *uri;
+        bool begins;
+        size_t count;
+        const char *first;
+    } rows[] = {
+        {"/ps", true, 0, ""},      {"/ps/", true, 1, ""},        {"/ps/a", true, 1, "a"},
+        {"/ps/b/c", true, 2, "b"}, {"/psalm/a", false, 0, NULL}, {"/p/s", false, 0, NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ask ask = {.uri = rows[i].uri};
+        struct request request;
+        struct request_span rest = {0};
+        uint16_t culprit;
+        cr_assert_eq(judge(&ask, &request, &culprit), REQUEST_OK);
+        cr_expect_eq(request_path_begins(&request, "/ps", &rest), rows[i].begins, "%s",
+                     rows[i].uri);
+        cr_expect_eq(rest.count, rows[i].count, "%s", rows[i].uri);
+        if (rest.count == 0)
+            continue;
+        cr_expect_eq(rest.first->length, strlen(rows[i].first), "%s", rows[i].uri);
+        cr_expect_arr_eq(rest.first->value, rows[i].first, rest.first->length);
+    }
 }
 
 Test(request, points_to_each_option)

@@ -4,16 +4,20 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-static void handle_get(const struct resource_call *call, struct resource_reply *reply)
+static enum resource_outcome handle_get(const struct resource_call *call,
+                                        struct resource_reply *reply)
 {
     (void)call;
     reply->code = CODE_CONTENT;
+    return RESOURCE_DONE;
 }
 
-static void handle_put(const struct resource_call *call, struct resource_reply *reply)
+static enum resource_outcome handle_put(const struct resource_call *call,
+                                        struct resource_reply *reply)
 {
     (void)call;
     reply->code = CODE_CHANGED;
+    return RESOURCE_DONE;
 }
 
 static void state_of(const struct resource_call *call, struct resource_state *state)
@@ -30,6 +34,8 @@ static void state_of_none(const struct resource_call *call, struct resource_stat
 
 static const struct resource table[] = {
     {.path = "/open", .plain = true, .handlers = {[CODE_GET] = handle_get}},
+    {.path = "/tree", .plain = true, .prefix = true, .handlers = {[CODE_GET] = handle_get}},
+    {.path = "/test", .plain = true, .plugtest = true, .handlers = {[CODE_GET] = handle_get}},
     {.path = "/shut",
      .handlers = {[CODE_GET] = handle_get, [CODE_PUT] = handle_put},
      .produces = {{FORMAT_JSON, FORMAT_CBOR}, 2},
@@ -62,6 +68,10 @@ Test(resource, selects_the_handler_or_says_why_not)
          ANY,
          0},
         {"over DTLS all is there", false, {.uri = "/open"}, handle_get, ANY, 0},
+        {"below a prefix", true, {.uri = "/tree/a/b"}, handle_get, ANY, 0},
+        {"the prefix itself", true, {.uri = "/tree"}, handle_get, ANY, 0},
+        {"below what is no prefix", true, {.uri = "/open/a"}, NULL, ANY, CODE_NOT_FOUND},
+        {"of the conformance set", true, {.uri = "/test"}, NULL, ANY, CODE_NOT_FOUND},
         {"hidden from plain CoAP", true, {.uri = "/shut"}, NULL, ANY, CODE_NOT_FOUND},
         {"hidden before its methods",
          true,
@@ -249,4 +259,14 @@ Test(resource, says_valid_for_an_etag_of_the_client)
         cr_expect_eq(writer_length(&reply.payload), valid ? 0 : 2, "%s", rows[i].name);
         cr_expect_eq(reply.has_format, !valid, "%s", rows[i].name);
     }
+}
+
+Test(resource, the_conformance_set_is_there_when_asked_for)
+{
+    const struct coap_peer peer = {.session_id = 9};
+    const struct resource *conformance = &table[2];
+    struct resource_call call = {.peer = &peer, .plugtest = true};
+    cr_assert(resource_is_visible(&call, conformance));
+    call.plugtest = false;
+    cr_assert_not(resource_is_visible(&call, conformance));
 }

@@ -25,7 +25,9 @@ static void respond(const struct ask *ask, bool proven, struct resource_reply re
     cr_assert_eq(message_parse(&message, request, length), MESSAGE_OK);
     reply.payload = writer_over(space, sizeof space);
     writer_bytes(&reply.payload, payload, payload_length);
-    response_write(&writer, &message, &reply, proven ? NULL : &echo);
+    const struct response_envelope envelope = {
+        message.type == MESSAGE_CON ? MESSAGE_ACK : MESSAGE_NON, message.id};
+    response_write(&writer, &envelope, &message, &reply, proven ? NULL : &echo);
     cr_assert(writer_ok(&writer));
     response->length = writer_length(&writer);
     response->code = reply.code;

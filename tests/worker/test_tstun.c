@@ -9,7 +9,7 @@ static void ask_from(const char *address, uint16_t format, struct answer *answer
     struct coap_peer peer = {0};
     struct resource_call call = {.peer = &peer, .format = format};
     struct ask ask = {.uri = "/tstun"};
-    cr_assert_eq(address_parse(&peer.address, address), STATUS_OK);
+    cr_assert_eq(address_parse(&peer.path.address, address), STATUS_OK);
     ask_handler(&ask, &call, tstun_get, answer);
     cr_assert(answer->fits);
     cr_assert_eq(answer->reply.code, CODE_CONTENT);

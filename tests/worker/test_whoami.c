@@ -35,7 +35,7 @@ static struct session moved(void)
     return session;
 }
 
-static void ask_as(const struct session *session, uint16_t format, struct answer *answer)
+static void ask_as(struct session *session, uint16_t format, struct answer *answer)
 {
     struct coap_peer peer = {.session_id = 1, .session = session};
     struct resource_call call = {.peer = &peer, .format = format, .worker_id = 513};

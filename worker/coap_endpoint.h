@@ -1,0 +1,153 @@
+/* What the files of the CoAP endpoint share: coap.c (which kind of message is it, beginning and
+ * end), coap_serve.c (requests), coap_deferral.c (requests that are answered later), coap_hear.c
+ * (responses to requests of ours), resources.c (the table); and what parts that start messages of
+ * their own join it by. The worker around it includes coap.h only. */
+#ifndef HOLDFAST_WORKER_COAP_ENDPOINT_H
+#define HOLDFAST_WORKER_COAP_ENDPOINT_H
+
+#include "worker/coap.h"
+#include "worker/deferral.h"
+#include "worker/echo_value.h"
+#include "worker/exchange.h"
+#include "worker/message.h"
+#include "worker/metrics.h"
+#include "worker/resource.h"
+#include "worker/response.h"
+#include "worker/session.h"
+#include "worker/transmission.h"
+
+/* --- who starts messages --- */
+
+/* What a response is to the one who may have asked for it. */
+enum coap_heard {
+    COAP_HEARD_UNKNOWN,  /* nobody here waits for its token */
+    COAP_HEARD,          /* taken; a confirmable one is acknowledged at once */
+    COAP_HEARD_LATER,    /* taken; the ACK waits for coap_acknowledge */
+    COAP_HEARD_REJECTED, /* a critical option that is not recognized, or nobody wants it any more:
+                            RST, unless it came in an ACK */
+};
+
+/* One that starts messages of the kind by whose number it joins, or hears responses. NULL: does not
+ * apply. */
+struct coap_party {
+    void *owner;
+    /* What became of a confirmable message of the kind. For a response in an ACK before `hear`. */
+    void (*settled)(void *owner, const struct transmission_report *report);
+    /* A response over this peer that parsed; its repetitions do not come here. `response` is valid
+     * during the call. */
+    enum coap_heard (*hear)(void *owner, const struct coap_peer *peer, struct coap_now now,
+                            const struct message *response);
+    /* RST for a message id that no confirmable message under way has. Whether it was for one of its
+     * non-confirmable ones. */
+    bool (*reset)(void *owner, const struct coap_peer *peer, uint16_t message_id);
+};
+
+struct coap {
+    struct coap_options options;
+    /* Apart, so that no flood from addresses that anybody can write makes us forget what an
+     * authenticated peer has sent; and no storm of responses what its requests were answered. */
+    struct exchanges secured;
+    struct exchanges plain;
+    struct exchanges heard; /* responses of both, by their message ids */
+    struct transmissions transmissions;
+    struct deferrals deferrals;
+    struct coap_party parties[TRANSMISSION_KINDS];
+    struct coap_now now; /* of the turn or call under way */
+    uint64_t last_ticket;
+    uint16_t next_message_id; /* of what we start over plain CoAP */
+    /* What struct coap_commit shows. */
+    uint8_t value[EXCHANGE_VALUE_MAX];
+    uint8_t event[STORE_EVENT_MAX];
+    uint8_t message[COAP_MESSAGE_SIZE_MAX]; /* on its way to `send` */
+    uint8_t body[COAP_BODY_MAX];            /* what a handler writes */
+};
+
+/* Replaces the party of that kind. */
+void coap_join(struct coap *coap, enum transmission_kind kind, const struct coap_party *party);
+
+/* A message id for a message of ours to the peer: "The same Message ID MUST NOT be reused (in
+ * communicating with the same endpoint) within the EXCHANGE_LIFETIME" (RFC 7252 section 4.4). */
+uint16_t coap_message_id(struct coap *coap, const struct coap_peer *peer);
+
+/* The response of COAP_HEARD_LATER with this id is stored, or is not: then it is as if it had not
+ * come, and its repetition is heard anew. */
+void coap_acknowledge(struct coap *coap, const struct coap_peer *peer, uint16_t message_id,
+                      enum coap_saved saved);
+
+/* --- who answers later --- */
+
+/* An empty reply over the endpoint's buffers, code 0; one at a time. */
+struct resource_reply coap_reply(struct coap *coap);
+
+/* The reply to a request whose handler gave RESOURCE_LATER: it leaves now, in the ACK or, if that
+ * has gone, as a message of its own. Never from within the handler. False: nobody waits for it any
+ * more (the session is gone, or it took longer than COAP_DEFERRED_MS and got a 5.03). */
+bool coap_answer(struct coap *coap, uint64_t ticket, struct coap_now now,
+                 struct resource_reply *reply);
+
+/* --- between the files --- */
+
+static inline void coap_count(struct coap *coap, enum worker_metric metric)
+{
+    metrics_add(coap->options.metrics, 0, metric, 1);
+}
+
+static inline struct exchanges *coap_exchanges(struct coap *coap, const struct coap_peer *peer)
+{
+    return peer->session_id ? &coap->secured : &coap->plain;
+}
+
+static inline struct exchange_endpoint coap_exchange_endpoint(const struct coap_peer *peer)
+{
+    return (struct exchange_endpoint){peer->session_id, peer->path.address};
+}
+
+static inline void coap_send(struct coap *coap, const struct coap_peer *peer,
+                             const struct writer *message)
+{
+    coap->options.send(coap->options.owner, peer, message->start, writer_length(message));
+}
+
+/* coap_serve.c */
+
+/* A message that came before: "The recipient SHOULD acknowledge each duplicate copy of a
+ * Confirmable message using the same Acknowledgement or Reset message but SHOULD process any
+ * request or response in the message only once." and for non-confirmable ones "the recipient SHOULD
+ * silently ignore any duplicated Non-confirmable message" (RFC 7252 section 4.5) */
+enum coap_outcome coap_repeat(struct coap *coap, const struct message *message,
+                              const struct exchange *exchange, struct writer *reply);
+/* Whether the peer has shown that it gets what is sent to its address. */
+bool coap_is_proven(const struct coap *coap, const struct coap_peer *peer,
+                    const struct request *request);
+/* In an ACK if it has not gone yet. */
+struct response_envelope coap_envelope(struct coap *coap, const struct coap_peer *peer, bool proven,
+                                       const struct message *request, bool acknowledged);
+/* Writes the response to a request whose options have been judged. */
+void coap_write_response(struct coap *coap, const struct coap_peer *peer, bool proven,
+                         const struct response_envelope *envelope, const struct message *request,
+                         struct resource_reply *reply, struct writer *writer);
+enum coap_outcome coap_serve(struct coap *coap, const struct coap_peer *peer, struct coap_now now,
+                             const struct message *message, struct writer *reply,
+                             struct coap_commit *commit);
+
+/* coap_deferral.c */
+
+/* Whether one more request can be answered later. */
+bool coap_can_defer(const struct coap *coap);
+/* The handler of this request has said so; `exchange` remembers it. coap_can_defer was asked. */
+void coap_defer(struct coap *coap, const struct coap_peer *peer, const struct request *request,
+                uint64_t ticket, struct exchange *exchange);
+/* Empty ACKs that are due, and 5.03 for what nobody has answered. */
+void coap_run_deferrals(struct coap *coap);
+
+/* coap_hear.c */
+
+enum coap_outcome coap_hear(struct coap *coap, const struct coap_peer *peer, struct coap_now now,
+                            const struct message *response, struct writer *reply);
+
+/* resources.c */
+
+extern const struct resource coap_resources[];
+extern const size_t coap_resource_count;
+
+#endif

@@ -1,0 +1,339 @@
+/* Requests: what came before, what may be served, whose handler, and the reply (coap_endpoint.h).
+ */
+#include "worker/coap_endpoint.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+/* A request in work, and where its answer is put together. */
+struct serving {
+    struct request request;
+    struct resource_reply reply;
+    struct exchange *exchange; /* where it is remembered; NULL: nowhere */
+    bool changes;              /* a 2.xx tells of a change */
+};
+
+enum verdict {
+    VERDICT_SERVE,
+    VERDICT_ANSWER, /* the reply is an error */
+    VERDICT_REJECT, /* no reply at all */
+};
+
+static enum verdict judge(struct serving *serving, const struct message *message)
+{
+    char diagnostic[16];
+    uint16_t culprit = 0;
+    switch (request_judge(&serving->request, message, &culprit)) {
+    case REQUEST_OK:
+        break;
+    case REQUEST_PROXY:
+        /* "An endpoint receiving a request with a Proxy-Uri Option that is unable or unwilling to
+         * act as a forward-proxy for the request MUST cause the return of a 5.05 (Proxying Not
+         * Supported) response." (RFC 7252 section 5.10.2) */
+        resource_fail(&serving->reply, CODE_PROXYING_NOT_SUPPORTED, "");
+        return VERDICT_ANSWER;
+    case REQUEST_BAD_HOP_LIMIT:
+        /* "CoAP requests received with a Hop-Limit option set to '0' or greater than '255' MUST be
+         * rejected by a CoAP server/proxy using 4.00 (Bad Request)." (RFC 8768 section 3) */
+        resource_fail(&serving->reply, CODE_BAD_REQUEST, "Hop-Limit");
+        return VERDICT_ANSWER;
+    case REQUEST_BAD_OPTION:
+        /* "Unrecognized options of class "critical" that occur in a Confirmable request MUST cause
+         * the return of a 4.02 (Bad Option) response.  This response SHOULD include a diagnostic
+         * payload describing the unrecognized option(s)"; in a non-confirmable message they "MUST
+         * cause the message to be rejected" (RFC 7252 section 5.4.1), which section 4.3 lets us do
+         * in silence. */
+        if (message->type != MESSAGE_CON)
+            return VERDICT_REJECT;
+        snprintf(diagnostic, sizeof diagnostic, "option %u", (unsigned)culprit);
+        resource_fail(&serving->reply, CODE_BAD_OPTION, diagnostic);
+        return VERDICT_ANSWER;
+    }
+    if (message->length > COAP_MESSAGE_SIZE_MAX) {
+        resource_fail(&serving->reply, CODE_TOO_LARGE, "");
+        return VERDICT_ANSWER;
+    }
+    return VERDICT_SERVE;
+}
+
+/* "A server might relax the requirement to answer all retransmissions of an idempotent request
+ * with the same response [...], so that it does not have to maintain state for Message IDs."
+ * (RFC 7252 section 4.5) We do so for the safe methods only: a repeated DELETE would be told 4.04
+ * of what it deleted. */
+static bool is_remembered(uint8_t method)
+{
+    return method != CODE_GET && method != CODE_FETCH;
+}
+
+enum coap_outcome coap_repeat(struct coap *coap, const struct message *message,
+                              const struct exchange *exchange, struct writer *reply)
+{
+    coap_count(coap, WORKER_COAP_DUPLICATES);
+    if (message->type != MESSAGE_CON || exchange->state != EXCHANGE_ANSWERED)
+        return COAP_SILENCE;
+    exchange_write(exchange, reply);
+    return COAP_REPLY;
+}
+
+/* There is no room to remember the request in. */
+static void refuse(struct coap *coap, struct resource_reply *reply)
+{
+    resource_fail(reply, CODE_UNAVAILABLE, "");
+    coap_count(coap, WORKER_COAP_REFUSED);
+}
+
+struct resource_reply coap_reply(struct coap *coap)
+{
+    return (struct resource_reply){.payload = writer_over(coap->body, sizeof coap->body),
+                                   .event = writer_over(coap->event, sizeof coap->event)};
+}
+
+enum progress {
+    PROGRESS_ANSWERED,
+    PROGRESS_DEFERRED,
+    PROGRESS_REPEATED, /* serving->exchange knows it already */
+};
+
+/* Remembers a request for this resource, before it has any effect. One that may be answered later
+ * is remembered whatever its method, until it is answered: its repetitions must not ask again. */
+static enum progress remember(struct coap *coap, struct serving *serving,
+                              const struct resource_call *call)
+{
+    const struct message *message = serving->request.message;
+    struct exchanges *exchanges = coap_exchanges(coap, call->peer);
+    const struct exchange_endpoint endpoint = coap_exchange_endpoint(call->peer);
+    bool defers = call->resource->defers;
+    if (!is_remembered(message->code) && !defers)
+        return PROGRESS_ANSWERED;
+    if (!is_remembered(message->code))
+        serving->exchange = exchange_find(exchanges, &endpoint, message->id, call->now.ms);
+    if (serving->exchange)
+        return PROGRESS_REPEATED;
+    if (!defers || coap_can_defer(coap))
+        serving->exchange = exchange_open(exchanges, &endpoint, message->id, call->now.ms);
+    if (!serving->exchange)
+        refuse(coap, &serving->reply);
+    return PROGRESS_ANSWERED;
+}
+
+/* Runs the request's handler, if it has one and, where it may have an effect, if it can be
+ * remembered. Errors before the handler have no effect and need no memory: they come out the same
+ * again. */
+static enum progress run(struct coap *coap, struct serving *serving, const struct coap_peer *peer,
+                         struct coap_now now)
+{
+    const struct message *message = serving->request.message;
+    struct resource_call call = {
+        .coap = coap,
+        .request = &serving->request,
+        .peer = peer,
+        .resources = coap_resources,
+        .resource_count = coap_resource_count,
+        .plugtest = coap->options.plugtest,
+        .worker_id = coap->options.worker_id,
+        .now = now,
+        .body = {message->payload, message->payload_length},
+    };
+    resource_handler *handler = resource_select(&call, &serving->reply);
+    if (!handler)
+        return PROGRESS_ANSWERED;
+    enum progress progress = remember(coap, serving, &call);
+    if (progress == PROGRESS_REPEATED || serving->reply.code != CODE_EMPTY)
+        return progress;
+    if (serving->exchange)
+        call.slot = exchange_slot(serving->exchange);
+    serving->changes = call.resource->changes;
+    call.ticket = ++coap->last_ticket;
+    switch (handler(&call, &serving->reply)) {
+    case RESOURCE_DONE:
+        resource_validate(&serving->request, &serving->reply);
+        break;
+    case RESOURCE_LATER:
+        assert(call.resource->defers);
+        coap_defer(coap, peer, &serving->request, call.ticket, serving->exchange);
+        return PROGRESS_DEFERRED;
+    }
+    if (serving->exchange && !is_remembered(message->code)) {
+        exchange_drop(coap_exchanges(coap, peer), serving->exchange);
+        serving->exchange = NULL;
+    }
+    return PROGRESS_ANSWERED;
+}
+
+/* Keeps `response` back until the store has the change, and says what it is to save: the response
+ * goes with it, so that whoever owns the session by then can repeat it. False: no room to keep it.
+ */
+static bool hold(struct coap *coap, const struct serving *serving, struct exchange *exchange,
+                 const struct octets *response, struct coap_now now, struct coap_commit *commit)
+{
+    const struct message *message = serving->request.message;
+    if (!exchange_store(&coap->secured, exchange, response->bytes, response->length))
+        return false;
+    exchange_hold(exchange);
+    const struct exchange_value value = {
+        .serial = exchange->serial,
+        .message_id = message->id,
+        .expires_unix_ms = now.unix_ms + COAP_EXCHANGE_LIFETIME_MS,
+        .reply = {response->bytes, message->type == MESSAGE_CON ? response->length : 0},
+    };
+    struct writer writer = writer_over(coap->value, sizeof coap->value);
+    exchange_value_write(&writer, &value);
+    *commit = (struct coap_commit){
+        .message_id = message->id,
+        .slot = exchange_slot(exchange),
+        .value = {coap->value, writer_length(&writer)},
+        .event = {coap->event, writer_length(&serving->reply.event)},
+    };
+    return true;
+}
+
+bool coap_is_proven(const struct coap *coap, const struct coap_peer *peer,
+                    const struct request *request)
+{
+    const struct message_option *echo = request->echo;
+    return peer->session_id != 0 ||
+           (echo &&
+            echo_value_is_fresh((struct octets){echo->value, echo->length}, &coap->options.echo_key,
+                                &peer->path.address, coap->now.unix_ms));
+}
+
+void coap_write_response(struct coap *coap, const struct coap_peer *peer, bool proven,
+                         const struct response_envelope *envelope, const struct message *request,
+                         struct resource_reply *reply, struct writer *writer)
+{
+    uint8_t value[ECHO_VALUE_SIZE];
+    const struct octets echo = {value, sizeof value};
+    if (proven) {
+        response_write(writer, envelope, request, reply, NULL);
+        return;
+    }
+    echo_value_make(value, &coap->options.echo_key, &peer->path.address, coap->now.unix_ms);
+    response_write(writer, envelope, request, reply, &echo);
+    if (reply->echo.length > 0)
+        coap_count(coap, WORKER_COAP_CHALLENGES);
+}
+
+/* A piggybacked response for a confirmable request (RFC 7252 section 5.2.1), a non-confirmable one
+ * for a non-confirmable request (section 5.2.3). After an empty ACK, "When it is desired that this
+ * message is not lost, it is sent as a Confirmable message" (section 5.2.2); to an address that is
+ * not proven, its repetitions would multiply what a stranger gets. */
+struct response_envelope coap_envelope(struct coap *coap, const struct coap_peer *peer, bool proven,
+                                       const struct message *request, bool acknowledged)
+{
+    if (request->type == MESSAGE_CON && !acknowledged)
+        return (struct response_envelope){MESSAGE_ACK, request->id};
+    enum message_type type = request->type == MESSAGE_CON && proven ? MESSAGE_CON : MESSAGE_NON;
+    return (struct response_envelope){type, coap_message_id(coap, peer)};
+}
+
+/* Writes the response and, where the request is remembered, stores or holds it. */
+static enum coap_outcome respond(struct coap *coap, const struct coap_peer *peer,
+                                 struct serving *serving, struct coap_now now, struct writer *reply,
+                                 struct coap_commit *commit)
+{
+    const struct message *message = serving->request.message;
+    const bool proven = coap_is_proven(coap, peer, &serving->request);
+    const struct response_envelope envelope = coap_envelope(coap, peer, proven, message, false);
+    struct exchange *exchange = serving->exchange;
+    const struct writer before = *reply;
+    coap_write_response(coap, peer, proven, &envelope, message, &serving->reply, reply);
+    if (!exchange)
+        return COAP_REPLY;
+    const struct octets response = {before.at, (size_t)(reply->at - before.at)};
+    if (serving->changes && MESSAGE_CODE_CLASS(serving->reply.code) == 2) {
+        *reply = before;
+        if (hold(coap, serving, exchange, &response, now, commit))
+            return COAP_COMMIT;
+        exchange_drop(&coap->secured, exchange);
+        refuse(coap, &serving->reply);
+        coap_write_response(coap, peer, proven, &envelope, message, &serving->reply, reply);
+    } else if (message->type == MESSAGE_CON) {
+        exchange_store(coap_exchanges(coap, peer), exchange, response.bytes, response.length);
+    }
+    return COAP_REPLY;
+}
+
+enum coap_outcome coap_serve(struct coap *coap, const struct coap_peer *peer, struct coap_now now,
+                             const struct message *message, struct writer *reply,
+                             struct coap_commit *commit)
+{
+    struct serving serving;
+    serving.exchange = NULL;
+    if (is_remembered(message->code)) {
+        const struct exchange_endpoint endpoint = coap_exchange_endpoint(peer);
+        const struct exchange *known =
+            exchange_find(coap_exchanges(coap, peer), &endpoint, message->id, now.ms);
+        if (known)
+            return coap_repeat(coap, message, known, reply);
+    }
+    serving.changes = false;
+    serving.reply = coap_reply(coap);
+    enum progress progress = PROGRESS_ANSWERED;
+    switch (judge(&serving, message)) {
+    case VERDICT_SERVE:
+        progress = run(coap, &serving, peer, now);
+        break;
+    case VERDICT_ANSWER:
+        break;
+    case VERDICT_REJECT:
+        coap_count(coap, WORKER_COAP_DROPPED_OPTION);
+        return COAP_DROPPED;
+    }
+    enum coap_outcome outcome = COAP_SILENCE;
+    switch (progress) {
+    case PROGRESS_ANSWERED:
+        outcome = respond(coap, peer, &serving, now, reply, commit);
+        break;
+    case PROGRESS_DEFERRED:
+        break;
+    case PROGRESS_REPEATED:
+        return coap_repeat(coap, message, serving.exchange, reply);
+    }
+    metrics_set(coap->options.metrics, 0, WORKER_COAP_EXCHANGES_EVICTED,
+                coap->secured.evicted + coap->plain.evicted + coap->heard.evicted);
+    coap_count(coap, WORKER_COAP_REQUESTS);
+    return outcome;
+}
+
+enum coap_outcome coap_committed(struct coap *coap, uint64_t session_id, uint16_t message_id,
+                                 enum coap_saved saved, uint64_t now_ms, struct writer *reply)
+{
+    const struct exchange_endpoint endpoint = {.session_id = session_id};
+    struct exchange *exchange = exchange_find(&coap->secured, &endpoint, message_id, now_ms);
+    if (!exchange || exchange->state != EXCHANGE_PENDING)
+        return COAP_SILENCE;
+    struct writer held = writer_over(coap->value, sizeof coap->value);
+    struct message response;
+    exchange_write(exchange, &held);
+    enum message_outcome parsed = message_parse(&response, coap->value, writer_length(&held));
+    assert(parsed == MESSAGE_OK);
+    (void)parsed;
+    switch (saved) {
+    case COAP_STORED:
+        writer_bytes(reply, coap->value, response.length);
+        exchange_settle(&coap->secured, exchange, response.type == MESSAGE_ACK);
+        coap_count(coap, WORKER_COAP_CHANGES_STORED);
+        break;
+    case COAP_NOT_STORED:
+        response_write_unavailable(reply, &response);
+        exchange_drop(&coap->secured, exchange);
+        coap_count(coap, WORKER_COAP_CHANGES_NOT_STORED);
+        break;
+    }
+    return COAP_REPLY;
+}
+
+enum status coap_restore(struct coap *coap, uint64_t session_id, struct coap_now now,
+                         struct octets value)
+{
+    const struct exchange_endpoint endpoint = {.session_id = session_id};
+    struct exchange_value read;
+    enum status status = exchange_value_read(&read, value);
+    if (status != STATUS_OK || read.expires_unix_ms <= now.unix_ms)
+        return status;
+    /* More than a lifetime: it was written by a clock ahead of ours. */
+    uint64_t left_ms = read.expires_unix_ms - now.unix_ms;
+    if (left_ms > COAP_EXCHANGE_LIFETIME_MS)
+        left_ms = COAP_EXCHANGE_LIFETIME_MS;
+    return exchange_restore(&coap->secured, &endpoint, &read, now.ms, now.ms + left_ms);
+}
