@@ -141,6 +141,18 @@
 #define EVENT_PAYLOAD_MAX 1024 /* octets of one POST to /events; more: 4.13 */
 
 #define RELATIONS_PER_SESSION_MAX 32     /* Observe relations in both roles */
+/* Observe, as server; full: the answer has no Observe, "observers refused" */
+#define OBSERVERS_MAX 262144         /* relations of one worker */
+#define OBSERVERS_PER_PEER_MAX 16    /* the lower slots of a session's relations are theirs */
+#define OBSERVERS_PLAIN_MAX 1024     /* peers without DTLS */
+#define SUBJECTS_MAX 16384           /* resources in one representation each */
+#define OBSERVE_CONFIRM_S_MAX 86400  /* RFC 7641 section 4.5 */
+#define OBSERVE_CONFIRM_S_DEFAULT 82800
+#define OBSERVE_CONFIRM_EVERY_MAX 255
+#define OBSERVE_PLAIN_CONFIRM_EVERY 4 /* of the notifications to an address that anybody can write */
+#define OBSERVE_PACE_MS 3000         /* RFC 7641 section 4.5.1: without an estimate of the RTT */
+#define OBSERVE_BATCH_MAX 256        /* observers that one turn tells of a change, one ms apart */
+#define OBSERVE_RETRY_MS 1000        /* before a state is asked for again that could not be had */
 
 /* Options */
 #define OPTIONS_MAX 64       /* rows of one table */

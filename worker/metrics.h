@@ -123,6 +123,26 @@
       METRIC_COUNTER)                                                                              \
     X(COAP_DROPPED_UNEXPECTED, "holdfast_coap_dropped_total", "reason=\"unexpected\"", NULL,       \
       METRIC_COUNTER)                                                                              \
+    X(OBSERVERS, "holdfast_observations", "role=\"server\"", "Observe relations in memory",        \
+      METRIC_GAUGE)                                                                                \
+    X(NOTIFICATIONS_NON, "holdfast_notifications_sent_total", "type=\"non\"",                      \
+      "Notifications to observers", METRIC_COUNTER)                                                \
+    X(NOTIFICATIONS_CON, "holdfast_notifications_sent_total", "type=\"con\"", NULL,                \
+      METRIC_COUNTER)                                                                              \
+    X(NOTIFICATIONS_SKIPPED, "holdfast_notifications_skipped_total", NULL,                         \
+      "States that an observer was not told because a newer one came first", METRIC_COUNTER)       \
+    X(OBSERVERS_REFUSED, "holdfast_observers_refused_total", NULL,                                 \
+      "Registrations that were answered without Observe for want of room", METRIC_COUNTER)         \
+    X(OBSERVERS_ENDED_DEREGISTERED, "holdfast_observers_ended_total", "reason=\"deregistered\"",   \
+      "Observers that left the list, by reason", METRIC_COUNTER)                                   \
+    X(OBSERVERS_ENDED_RESET, "holdfast_observers_ended_total", "reason=\"reset\"", NULL,           \
+      METRIC_COUNTER)                                                                              \
+    X(OBSERVERS_ENDED_TIMEOUT, "holdfast_observers_ended_total", "reason=\"timeout\"", NULL,       \
+      METRIC_COUNTER)                                                                              \
+    X(OBSERVERS_ENDED_GONE, "holdfast_observers_ended_total", "reason=\"gone\"", NULL,             \
+      METRIC_COUNTER)                                                                              \
+    X(OBSERVERS_ENDED_NOT_STORED, "holdfast_observers_ended_total", "reason=\"not_stored\"", NULL, \
+      METRIC_COUNTER)                                                                              \
     STORE_METRICS(X)
 
 enum worker_metric {

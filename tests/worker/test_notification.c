@@ -1,0 +1,387 @@
+#include "tests/worker/observer_bench.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static struct observer_bench *bench;
+
+static void close_bench(void)
+{
+    observer_bench_close(bench);
+}
+
+TestSuite(notification, .fini = close_bench);
+
+static bool reset(uint64_t id, uint16_t message_id)
+{
+    const struct coap_peer peer = observer_bench_peer(bench, id);
+    return observer_reset(&bench->observers, &peer, message_id, observer_bench_now(bench));
+}
+
+/* "The server SHOULD NOT send more than one non-confirmable notification per round-trip time (RTT)
+ * to a client on average." (RFC 7641 section 4.5.1) */
+Test(notification, one_in_a_round_trip_and_the_newest_state_of_what_changed_meanwhile)
+{
+    bench = observer_bench_open(3600, 0);
+    bench->rtt_ms = 200;
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_change(bench, "/a", "1");
+    observer_bench_take(bench, 1);
+    observer_bench_change(bench, "/a", "2");
+    observer_bench_change(bench, "/a", "3");
+    observer_bench_change(bench, "/a", "4");
+    observer_bench_take(bench, 0);
+    observer_bench_pass(bench, 200 - 41);
+    observer_bench_take(bench, 0);
+    observer_bench_pass(bench, 10);
+    const struct observer_bench_sent *sent = observer_bench_take(bench, 1);
+    cr_expect_str_eq(sent->payload, "4");
+    cr_expect_eq(sent->type, MESSAGE_NON);
+    cr_expect_eq(observer_bench_count(bench, WORKER_NOTIFICATIONS_SKIPPED), 2);
+    observer_bench_pass(bench, 10000);
+    observer_bench_take(bench, 0);
+}
+
+/* "If the server cannot maintain an RTT estimate for a client, it SHOULD NOT send more than one
+ * non-confirmable notification every 3 seconds" (RFC 7641 section 4.5.1) */
+Test(notification, three_seconds_where_no_estimate_is_there_and_then_one_that_brings_it)
+{
+    bench = observer_bench_open(3600, 0);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_change(bench, "/a", "1");
+    cr_expect_eq(observer_bench_take(bench, 1)->type, MESSAGE_NON);
+    observer_bench_pass(bench, 3000);
+    observer_bench_change(bench, "/a", "2");
+    cr_expect_eq(observer_bench_take(bench, 1)->type, MESSAGE_NON, "nobody had to wait");
+    observer_bench_change(bench, "/a", "3");
+    observer_bench_pass(bench, 2970);
+    observer_bench_take(bench, 0);
+    observer_bench_pass(bench, 20);
+    const struct observer_bench_sent sent = *observer_bench_take(bench, 1);
+    cr_expect_eq(sent.type, MESSAGE_CON);
+    bench->rtt_ms = 50;
+    observer_bench_confirmed(bench, &sent, OBSERVER_ACKNOWLEDGED);
+    observer_bench_change(bench, "/a", "4");
+    cr_expect_eq(observer_bench_take(bench, 1)->type, MESSAGE_NON);
+    observer_bench_pass(bench, 50);
+    observer_bench_change(bench, "/a", "5");
+    cr_expect_eq(observer_bench_take(bench, 1)->type, MESSAGE_NON);
+}
+
+/* "servers MUST strictly limit the number of simultaneous outstanding notifications/responses that
+ * they transmit to a given client to NSTART (1 by default [...])." (RFC 7641 section 4.5.1) */
+Test(notification, nothing_goes_to_a_peer_while_one_is_unacknowledged)
+{
+    bench = observer_bench_open(3600, 1);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_join(bench, 1, "u", "/b");
+    observer_bench_change(bench, "/a", "1");
+    const struct observer_bench_sent first = *observer_bench_take(bench, 1);
+    cr_expect_eq(first.type, MESSAGE_CON);
+    observer_bench_change(bench, "/a", "2");
+    observer_bench_change(bench, "/a", "3");
+    observer_bench_change(bench, "/b", "4");
+    observer_bench_pass(bench, 60000);
+    observer_bench_take(bench, 0);
+    observer_bench_confirmed(bench, &first, OBSERVER_ACKNOWLEDGED);
+    const struct observer_bench_sent second = *observer_bench_take(bench, 1);
+    cr_expect_str_eq(second.token, "u", "who has waited longest");
+    observer_bench_confirmed(bench, &second, OBSERVER_ACKNOWLEDGED);
+    const struct observer_bench_sent third = *observer_bench_take(bench, 1);
+    cr_expect_str_eq(third.token, "t");
+    cr_expect_str_eq(third.payload, "3", "only the newest state is owed");
+    observer_bench_confirmed(bench, &third, OBSERVER_ACKNOWLEDGED);
+    observer_bench_take(bench, 0);
+}
+
+Test(notification, each_so_many_are_confirmable)
+{
+    bench = observer_bench_open(3600, 3);
+    observer_bench_join(bench, 1, "t", "/a");
+    for (unsigned i = 1; i <= 9; i++) {
+        observer_bench_change(bench, "/a", "x");
+        const struct observer_bench_sent sent = *observer_bench_take(bench, 1);
+        cr_expect_eq(sent.type, i % 3 == 0 ? MESSAGE_CON : MESSAGE_NON, "%u", i);
+        if (sent.type == MESSAGE_CON)
+            observer_bench_confirmed(bench, &sent, OBSERVER_ACKNOWLEDGED);
+        observer_bench_pass(bench, 3000);
+    }
+}
+
+/* "A server that transmits notifications mostly in non-confirmable messages MUST send a
+ * notification in a confirmable message instead of a non-confirmable message at least every 24
+ * hours." (RFC 7641 section 4.5) */
+Test(notification, one_in_a_day_is_confirmable_changed_or_not)
+{
+    bench = observer_bench_open(OBSERVE_CONFIRM_S_MAX, 0);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_change(bench, "/a", "1");
+    cr_expect_eq(observer_bench_take(bench, 1)->type, MESSAGE_NON);
+    for (unsigned day = 0; day < 30; day++) {
+        observer_bench_pass(bench, UINT64_C(86399) * 1000 - 1000);
+        observer_bench_take(bench, 0);
+        observer_bench_pass(bench, 2000);
+        const struct observer_bench_sent sent = *observer_bench_take(bench, 1);
+        cr_expect_eq(sent.type, MESSAGE_CON);
+        cr_expect_str_eq(sent.payload, "1");
+        observer_bench_confirmed(bench, &sent, OBSERVER_ACKNOWLEDGED);
+    }
+    observer_bench_change(bench, "/a", "2");
+    cr_expect_eq(observer_bench_take(bench, 1)->type, MESSAGE_NON);
+}
+
+Test(notification, of_a_resource_that_was_never_rendered_a_day_passes_too)
+{
+    bench = observer_bench_open(60, 0);
+    observer_bench_join(bench, 1, "t", "/a");
+    bench->renders_later = true;
+    observer_bench_pass(bench, 600000);
+    observer_bench_take(bench, 0);
+}
+
+/* "if the server does not receive an acknowledgement in reply to a confirmable notification, it
+ * will assume that the client is no longer interested and will eventually remove the associated
+ * entry from the list of observers." (RFC 7641 section 4.5) */
+Test(notification, whoever_does_not_acknowledge_is_told_no_more)
+{
+    bench = observer_bench_open(3600, 1);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_join(bench, 2, "t", "/a");
+    observer_bench_change(bench, "/a", "1");
+    cr_assert_eq(bench->sent_count, 2);
+    const struct observer_bench_sent sent = bench->sent[0];
+    observer_bench_confirmed(bench, &sent, OBSERVER_UNANSWERED);
+    cr_expect_null(observer_bench_find(bench, sent.session_id, "t"));
+    cr_expect_eq(bench->ended_id, sent.session_id);
+    cr_expect_eq(observer_bench_count(bench, WORKER_OBSERVERS_ENDED_TIMEOUT), 1);
+    cr_expect_eq(observers_count(&bench->observers), 1);
+}
+
+Test(notification, a_reset_takes_the_observer_off_the_list)
+{
+    bench = observer_bench_open(3600, 2);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_join(bench, 2, "t", "/a");
+    observer_bench_change(bench, "/a", "1");
+    cr_assert_eq(bench->sent_count, 2);
+    const struct observer_bench_sent sent = bench->sent[1];
+    bench->sent_count = 0;
+    cr_expect_not(reset(sent.session_id, (uint16_t)(sent.message_id + 1)));
+    cr_expect_not(reset(3, sent.message_id));
+    cr_expect(reset(sent.session_id, sent.message_id));
+    cr_expect_not(reset(sent.session_id, sent.message_id));
+    cr_expect_eq(observer_bench_count(bench, WORKER_OBSERVERS_ENDED_RESET), 1);
+    observer_bench_pass(bench, 3000);
+    observer_bench_change(bench, "/a", "2");
+    const struct observer_bench_sent other = *observer_bench_take(bench, 1);
+    cr_expect_eq(other.type, MESSAGE_CON);
+    observer_bench_confirmed(bench, &other, OBSERVER_REJECTED);
+    cr_expect_eq(observers_count(&bench->observers), 0);
+    cr_expect_eq(bench->ended_count, 2);
+}
+
+/* "the server SHOULD notify the client by sending a notification with an appropriate response code
+ * (such as 4.04 Not Found) and subsequently MUST remove the associated entry from the list of
+ * observers of the resource." (RFC 7641 section 4.2) */
+Test(notification, a_resource_that_is_gone_has_no_observers_after_it_said_so)
+{
+    bench = observer_bench_open(3600, 0);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_join(bench, 2, "t", "/a");
+    bench->code = CODE_NOT_FOUND;
+    bench->version = 0;
+    observer_bench_change(bench, "/a", "");
+    cr_assert_eq(bench->sent_count, 2);
+    const struct observer_bench_sent both[2] = {bench->sent[0], bench->sent[1]};
+    for (size_t i = 0; i < 2; i++) {
+        cr_expect_eq(both[i].code, CODE_NOT_FOUND);
+        cr_expect_eq(both[i].type, MESSAGE_CON, "no other follows that could make up for it");
+        cr_expect_not(both[i].has_number);
+        observer_bench_confirmed(bench, &both[i], i ? OBSERVER_UNANSWERED : OBSERVER_ACKNOWLEDGED);
+    }
+    cr_expect_eq(observers_count(&bench->observers), 0);
+    cr_expect_eq(bench->ended_count, 2);
+    cr_expect_eq(bench->observers.subjects.pool.in_use, 0);
+}
+
+Test(notification, an_entry_that_goes_takes_its_message_along)
+{
+    bench = observer_bench_open(3600, 1);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_join(bench, 1, "u", "/b");
+    observer_bench_change(bench, "/a", "1");
+    const struct observer_bench_sent sent = *observer_bench_take(bench, 1);
+    const struct coap_peer peer = observer_bench_peer(bench, 1);
+    observer_cancel(&bench->observers, &peer, (struct octets){(const uint8_t *)"t", 1},
+                    OBSERVER_DEREGISTERED, observer_bench_now(bench));
+    cr_expect_eq(bench->unconfirmed, 1);
+    observer_bench_change(bench, "/b", "2");
+    cr_expect_str_eq(observer_bench_take(bench, 1)->token, "u");
+    observer_bench_confirmed(bench, &sent, OBSERVER_UNANSWERED); /* of nobody */
+    cr_expect_eq(observers_count(&bench->observers), 1);
+}
+
+Test(notification, where_no_confirmable_one_has_room_it_is_tried_again)
+{
+    bench = observer_bench_open(3600, 1);
+    observer_bench_join(bench, 1, "t", "/a");
+    bench->is_full = true;
+    observer_bench_change(bench, "/a", "1");
+    observer_bench_pass(bench, 5000);
+    observer_bench_take(bench, 0);
+    bench->is_full = false;
+    observer_bench_pass(bench, OBSERVE_RETRY_MS);
+    const struct observer_bench_sent sent = *observer_bench_take(bench, 1);
+    cr_expect_str_eq(sent.payload, "1");
+    observer_bench_confirmed(bench, &sent, OBSERVER_UNSENT);
+    observer_bench_take(bench, 0);
+    observer_bench_pass(bench, OBSERVE_RETRY_MS);
+    cr_expect_str_eq(observer_bench_take(bench, 1)->payload, "1");
+}
+
+Test(notification, plain_peers_have_to_show_often_that_they_are_there)
+{
+    bench = observer_bench_open(3600, 0);
+    observer_bench_join(bench, 0, "t", "/a");
+    for (unsigned i = 0; i < 9; i++) {
+        observer_bench_change(bench, "/a", "x");
+        const struct observer_bench_sent sent = *observer_bench_take(bench, 1);
+        cr_expect_eq(sent.type, i % 4 == 0 ? MESSAGE_CON : MESSAGE_NON, "%u", i);
+        if (sent.type == MESSAGE_CON)
+            observer_bench_confirmed(bench, &sent, OBSERVER_ACKNOWLEDGED);
+        observer_bench_pass(bench, 3000);
+    }
+}
+
+Test(notification, a_state_is_rendered_once_for_all_and_again_if_it_changes_meanwhile)
+{
+    bench = observer_bench_open(3600, 0);
+    for (uint64_t id = 1; id < 100; id++)
+        observer_bench_join(bench, id, "t", "/a");
+    bench->renders_later = true;
+    observer_bench_change(bench, "/a", "1");
+    observer_bench_change(bench, "/a", "2");
+    observer_bench_change(bench, "/a", "3");
+    cr_expect_eq(bench->renders, 1);
+    observer_bench_take(bench, 0);
+    observer_bench_render(bench);
+    observer_bench_take(bench, 99);
+    cr_expect_eq(bench->renders, 2);
+    observer_bench_render(bench);
+    cr_expect_eq(bench->renders, 2);
+    observer_bench_take(bench, 0); /* known already */
+}
+
+Test(notification, a_state_that_cannot_be_had_is_asked_for_again)
+{
+    bench = observer_bench_open(3600, 0);
+    observer_bench_join(bench, 1, "t", "/a");
+    bench->renders_later = true;
+    observer_bench_change(bench, "/a", "1");
+    struct subject *subject = bench->rendering;
+    bench->rendering = NULL;
+    subject_not_rendered(&bench->observers, subject, observer_bench_now(bench));
+    observer_bench_pass(bench, OBSERVE_RETRY_MS - 1);
+    cr_expect_eq(bench->renders, 1);
+    observer_bench_pass(bench, 2);
+    cr_expect_eq(bench->renders, 2);
+    observer_bench_render(bench);
+    cr_expect_str_eq(observer_bench_take(bench, 1)->payload, "1");
+}
+
+Test(notification, observers_may_go_while_the_state_is_rendered)
+{
+    bench = observer_bench_open(3600, 0);
+    const struct coap_peer peer = observer_bench_peer(bench, 1);
+    for (unsigned again = 0; again < 2; again++) {
+        bench->renders_later = false;
+        observer_bench_join(bench, 1, "t", "/a");
+        bench->renders_later = true;
+        observer_bench_change(bench, "/a", "1");
+        observers_forget(&bench->observers, &peer);
+        cr_expect_eq(bench->observers.subjects.pool.in_use, 1);
+        if (again) {
+            struct subject *subject = bench->rendering;
+            bench->rendering = NULL;
+            subject_not_rendered(&bench->observers, subject, observer_bench_now(bench));
+        } else {
+            observer_bench_render(bench);
+        }
+        cr_expect_eq(bench->observers.subjects.pool.in_use, 0);
+        observer_bench_take(bench, 0);
+    }
+}
+
+/* A change goes round in parts, so that other work is not held up; each is told once of each, and
+ * whoever joins or goes in the middle disturbs nobody. */
+Test(notification, many_observers_are_told_in_parts)
+{
+    bench = observer_bench_open(3600, 0);
+    bench->rtt_ms = 1;
+    for (uint64_t id = 1; id < 580; id++)
+        observer_bench_join(bench, id, "t", "/a");
+    bench->text = "1";
+    bench->version++;
+    const struct octets path = {(const uint8_t *)"/a", 2};
+    subject_changed(&bench->observers, path, observer_bench_now(bench));
+    observers_run(&bench->observers, observer_bench_now(bench));
+    cr_expect_eq(bench->sent_count, OBSERVE_BATCH_MAX);
+    cr_expect_eq(observers_next_ms(&bench->observers), bench->now_ms + 1);
+    /* The newest were told first. */
+    for (uint64_t id = 579 - OBSERVE_BATCH_MAX; id > 579 - OBSERVE_BATCH_MAX - 5; id--) {
+        const struct coap_peer peer = observer_bench_peer(bench, id);
+        observers_forget(&bench->observers, &peer);
+    }
+    observer_bench_join(bench, 599, "t", "/a");
+    observer_bench_pass(bench, 5);
+    cr_expect_geq(bench->sent_count, 574);
+    unsigned told[OBSERVER_BENCH_PEERS] = {0};
+    for (size_t i = 0; i < bench->sent_count; i++)
+        told[bench->sent[i].session_id]++;
+    for (uint64_t id = 1; id < 580; id++) {
+        bool is_gone = id <= 579 - OBSERVE_BATCH_MAX && id > 579 - OBSERVE_BATCH_MAX - 5;
+        cr_expect(is_gone ? told[id] == 0 : told[id] >= 1, "%u: %u", (unsigned)id, told[id]);
+    }
+}
+
+/* However fast it changes: the turn goes on from where it was. */
+Test(notification, the_last_are_not_always_the_last)
+{
+    bench = observer_bench_open(3600, 0);
+    bench->rtt_ms = 1;
+    for (uint64_t id = 1; id < 580; id++)
+        observer_bench_join(bench, id, "t", "/a");
+    unsigned told[OBSERVER_BENCH_PEERS] = {0};
+    const struct octets path = {(const uint8_t *)"/a", 2};
+    for (unsigned i = 0; i < 12; i++) {
+        bench->version++;
+        subject_changed(&bench->observers, path, observer_bench_now(bench));
+        observers_run(&bench->observers, observer_bench_now(bench));
+        bench->now_ms++;
+        for (size_t j = 0; j < bench->sent_count; j++)
+            told[bench->sent[j].session_id]++;
+        bench->sent_count = 0;
+    }
+    for (uint64_t id = 1; id < 580; id++)
+        cr_expect_geq(told[id], 4, "%u: %u", (unsigned)id, told[id]);
+}
+
+Test(notification, several_resources_take_turns)
+{
+    bench = observer_bench_open(3600, 0);
+    for (uint64_t id = 1; id < 500; id++)
+        observer_bench_join(bench, id, "t", "/a");
+    observer_bench_join(bench, 599, "t", "/b");
+    bench->version++;
+    subject_changed(&bench->observers, (struct octets){(const uint8_t *)"/a", 2},
+                    observer_bench_now(bench));
+    subject_changed(&bench->observers, (struct octets){(const uint8_t *)"/b", 2},
+                    observer_bench_now(bench));
+    observers_run(&bench->observers, observer_bench_now(bench));
+    bool is_told = false;
+    for (size_t i = 0; i < bench->sent_count; i++)
+        is_told |= bench->sent[i].session_id == 599;
+    cr_expect(is_told, "in the first part already");
+    observer_bench_pass(bench, 5);
+    observer_bench_take(bench, 500);
+}

@@ -1,0 +1,410 @@
+#include "worker/observer_list.h"
+
+#include "worker/session.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define CONFIRMED_MASK 0x1ffff
+
+/* Of a batch's observers, before the next subject has its turn. */
+#define SUBJECT_BATCH_MAX (OBSERVE_BATCH_MAX / 4)
+
+/* --- what goes to whom --- */
+
+static bool is_last(const struct subject *subject)
+{
+    return MESSAGE_CODE_CLASS(subject->code) != 2;
+}
+
+static uint32_t age_s(const struct observers *observers, const struct observer *observer)
+{
+    return ((uint32_t)(observers->now.ms / 1000) - observer->confirmed_s) & CONFIRMED_MASK;
+}
+
+/* "A server that transmits notifications mostly in non-confirmable messages MUST send a
+ * notification in a confirmable message instead of a non-confirmable message at least every 24
+ * hours." (RFC 7641 section 4.5) */
+static bool is_confirmation_due(const struct observers *observers, const struct observer *observer)
+{
+    return age_s(observers, observer) >= observers->options.confirm_s;
+}
+
+/* Besides that: as often as is configured; to an address that anybody could have written; what must
+ * not get lost since no other follows; and to find out how long a round trip to a peer takes that
+ * is told less than there is to tell. */
+static bool is_confirmable(const struct observers *observers, const struct observer *observer)
+{
+    const struct observer_peer *peer = observer->peer;
+    uint8_t every = observers->options.confirm_every;
+    if (peer->is_plain && (every == 0 || every > OBSERVE_PLAIN_CONFIRM_EVERY))
+        every = OBSERVE_PLAIN_CONFIRM_EVERY;
+    return observer->doubtful || is_last(observer->subject) || peer->waited ||
+           (every > 0 && observer->unconfirmed + 1 >= every) ||
+           is_confirmation_due(observers, observer);
+}
+
+/* "Each such notification response (including the initial response) MUST echo the token specified
+ * by the client in the GET request." (RFC 7641 section 4.2) */
+static size_t write_message(struct observers *observers, const struct observer *observer,
+                            enum message_type type)
+{
+    const struct subject *subject = observer->subject;
+    struct writer writer = writer_over(observers->message, sizeof(observers->message));
+    struct message_builder builder;
+    message_begin(&builder, &writer, type, subject->code, observer->message_id, observer->token,
+                  observer->token_length);
+    writer_bytes(&writer, subject->state, subject->state_length);
+    assert(writer_ok(&writer));
+    return writer_length(&writer);
+}
+
+/* Whoever was served waits longest for the next turn. */
+static void move_to_end(struct observer *observer)
+{
+    struct observer **link = &observer->peer->first;
+    while (*link != observer)
+        link = &(*link)->peer_next;
+    *link = observer->peer_next;
+    while (*link)
+        link = &(*link)->peer_next;
+    *link = observer;
+    observer->peer_next = NULL;
+}
+
+static void confirm(struct observers *observers, struct observer *observer,
+                    const struct coap_peer *who)
+{
+    struct observer_peer *peer = observer->peer;
+    size_t length = write_message(observers, observer, MESSAGE_CON);
+    if (!observers->options.confirm(observers->options.owner, who, (uint8_t)observer->slot,
+                                    observers->message, length)) {
+        observer->owed = true;
+        peer->free_ms = (uint32_t)observers->now.ms + OBSERVE_RETRY_MS;
+        return;
+    }
+    observer->confirming = true;
+    observer->leaving = is_last(observer->subject);
+    peer->confirming = true;
+    peer->waited = false;
+    observer_count_as(observers, WORKER_NOTIFICATIONS_CON);
+}
+
+/* "The server SHOULD NOT send more than one non-confirmable notification per round-trip time (RTT)
+ * to a client on average. If the server cannot maintain an RTT estimate for a client, it SHOULD NOT
+ * send more than one non-confirmable notification every 3 seconds" (RFC 7641 section 4.5.1) */
+static void notify(struct observers *observers, struct observer *observer,
+                   const struct coap_peer *who)
+{
+    struct observer_peer *peer = observer->peer;
+    size_t length = write_message(observers, observer, MESSAGE_NON);
+    if (observer->unconfirmed < UINT8_MAX)
+        observer->unconfirmed++;
+    uint32_t rtt_ms = observers->options.rtt_ms(observers->options.owner, who);
+    peer->free_ms = (uint32_t)observers->now.ms + (rtt_ms > 0 ? rtt_ms : OBSERVE_PACE_MS);
+    peer->knows_rtt = rtt_ms > 0;
+    observers->options.notify(observers->options.owner, who, observers->message, length);
+    observer_count_as(observers, WORKER_NOTIFICATIONS_NON);
+}
+
+static void tell(struct observers *observers, struct observer *observer)
+{
+    const struct coap_peer who = observer_peer_who(observer->peer);
+    move_to_end(observer);
+    observer->owed = false;
+    observer->told = true;
+    observer->message_id = observers->options.message_id(observers->options.owner, &who);
+    if (is_confirmable(observers, observer))
+        confirm(observers, observer, &who);
+    else
+        notify(observers, observer, &who);
+}
+
+/* --- when --- */
+
+static bool can_be_told(const struct observer *observer)
+{
+    return observer->joining == 0 && observer->subject->state && !observer->leaving;
+}
+
+static struct observer *next_owed(const struct observer_peer *peer)
+{
+    struct observer *observer = peer->first;
+    while (observer && !(observer->owed && can_be_told(observer)))
+        observer = observer->peer_next;
+    return observer;
+}
+
+static int32_t wait_ms(const struct observers *observers, const struct observer_peer *peer)
+{
+    int32_t left_ms = (int32_t)(peer->free_ms - (uint32_t)observers->now.ms);
+    return left_ms > 0 ? left_ms : 0;
+}
+
+/* For the next confirmation of any of its entries. */
+static uint64_t confirmation_ms(const struct observers *observers, const struct observer_peer *peer)
+{
+    uint64_t soonest_ms = UINT64_MAX;
+    for (const struct observer *observer = peer->first; observer; observer = observer->peer_next) {
+        uint32_t age = age_s(observers, observer);
+        uint32_t left_s =
+            age < observers->options.confirm_s ? observers->options.confirm_s - age : 1;
+        uint64_t due_ms = observers->now.ms + (uint64_t)left_s * 1000;
+        if (due_ms < soonest_ms)
+            soonest_ms = due_ms;
+    }
+    return soonest_ms;
+}
+
+static void set_timer(struct observers *observers, struct observer_peer *peer)
+{
+    uint64_t deadline_ms = next_owed(peer) ? observers->now.ms + (uint64_t)wait_ms(observers, peer)
+                                           : confirmation_ms(observers, peer);
+    /* One that is early finds nothing to do and sets itself again. */
+    if (!wheel_is_set(&peer->timer) || peer->timer.deadline_ms > deadline_ms)
+        wheel_set(&observers->wheel, &peer->timer, deadline_ms);
+}
+
+/* "servers MUST strictly limit the number of simultaneous outstanding notifications/responses that
+ * they transmit to a given client to NSTART (1 by default [...])." (RFC 7641 section 4.5.1) */
+void notification_serve(struct observers *observers, struct observer_peer *peer)
+{
+    if (peer->confirming)
+        return;
+    struct observer *observer = next_owed(peer);
+    if (observer && wait_ms(observers, peer) == 0)
+        tell(observers, observer);
+    else if (observer && !peer->knows_rtt)
+        peer->waited = true;
+    if (!peer->confirming)
+        set_timer(observers, peer);
+}
+
+static void owe(struct observers *observers, struct observer *observer)
+{
+    if (observer->owed)
+        observer_count_as(observers, WORKER_NOTIFICATIONS_SKIPPED);
+    observer->owed = true;
+}
+
+static void wake(struct observers *observers, struct observer_peer *peer)
+{
+    for (struct observer *observer = peer->first; observer; observer = observer->peer_next) {
+        if (can_be_told(observer) && is_confirmation_due(observers, observer))
+            observer->owed = true;
+    }
+    notification_serve(observers, peer);
+}
+
+/* --- what peers answer --- */
+
+bool observer_reset(struct observers *observers, const struct coap_peer *who, uint16_t message_id,
+                    struct coap_now now)
+{
+    observers->now = now;
+    struct observer_peer *peer = observer_peer_find(observers, who);
+    struct observer *observer = peer ? peer->first : NULL;
+    while (observer && !(observer->told && observer->message_id == message_id))
+        observer = observer->peer_next;
+    if (!observer)
+        return false;
+    /* "When the server then sends the next notification, the client will not recognize the token in
+     * the message and thus will return a Reset message. This causes the server to remove the
+     * associated entry from the list of observers." (RFC 7641 section 3.6) */
+    observer_remove(observers, observer, OBSERVER_RESET);
+    return true;
+}
+
+static void take_outcome(struct observers *observers, struct observer *observer,
+                         enum observer_outcome outcome)
+{
+    struct observer_peer *peer = observer->peer;
+    observer->confirming = false;
+    peer->confirming = false;
+    switch (outcome) {
+    case OBSERVER_ACKNOWLEDGED:
+        observer->confirmed_s = (uint32_t)(observers->now.ms / 1000) & CONFIRMED_MASK;
+        observer->unconfirmed = 0;
+        observer->doubtful = false;
+        peer->free_ms = (uint32_t)observers->now.ms;
+        if (observer->leaving)
+            observer_remove(observers, observer, OBSERVER_GONE);
+        return;
+    case OBSERVER_REJECTED:
+        observer_remove(observers, observer, OBSERVER_RESET);
+        return;
+    case OBSERVER_UNANSWERED:
+        /* "if the server does not receive an acknowledgement in reply to a confirmable
+         * notification, it will assume that the client is no longer interested and will eventually
+         * remove the associated entry from the list of observers." (RFC 7641 section 1.2) */
+        observer_remove(observers, observer, OBSERVER_TIMED_OUT);
+        return;
+    case OBSERVER_UNSENT:
+        observer->owed = true;
+        observer->leaving = false;
+        peer->free_ms = (uint32_t)observers->now.ms + OBSERVE_RETRY_MS;
+        return;
+    }
+}
+
+void observer_confirmed(struct observers *observers, const struct coap_peer *who, uint8_t slot,
+                        enum observer_outcome outcome, struct coap_now now)
+{
+    observers->now = now;
+    struct observer_peer *peer = observer_peer_find(observers, who);
+    struct observer *observer = peer ? peer->first : NULL;
+    while (observer && !(observer->confirming && observer->slot == slot))
+        observer = observer->peer_next;
+    if (!observer)
+        return;
+    take_outcome(observers, observer, outcome);
+    peer = observer_peer_find(observers, who);
+    if (peer)
+        notification_serve(observers, peer);
+}
+
+/* --- changes --- */
+
+void notification_want(struct observers *observers, struct subject *subject)
+{
+    if (subject->rendering) {
+        subject->changed = true;
+        return;
+    }
+    wheel_cancel(&observers->retries, &subject->retry);
+    subject->rendering = true;
+    observers->options.render(observers->options.owner, subject);
+}
+
+void notification_release(struct observers *observers, struct subject *subject)
+{
+    if (subject->observers || subject->rendering || subject->going)
+        return;
+    wheel_cancel(&observers->retries, &subject->retry);
+    subject_release(&observers->subjects, subject);
+}
+
+void subject_changed(struct observers *observers, struct octets path, struct coap_now now)
+{
+    observers->now = now;
+    struct subject *next;
+    for (struct subject *subject = subject_by_path(&observers->subjects, path); subject;
+         subject = next) {
+        next = subject->same_path;
+        notification_want(observers, subject);
+    }
+}
+
+/* A change that comes while the last one goes round is told from there on, once round: so nobody is
+ * always the last. */
+static void go_round(struct observers *observers, struct subject *subject, bool for_all)
+{
+    subject->for_all = for_all || (subject->going && subject->for_all);
+    subject->untold_count = subject->observer_count;
+    if (subject->going)
+        return;
+    subject->going = true;
+    if (!observers->going) {
+        subject->next_going = subject;
+        observers->batch_ms = observers->now.ms;
+    } else {
+        subject->next_going = observers->going->next_going;
+        observers->going->next_going = subject;
+    }
+    observers->going = subject;
+}
+
+void subject_rendered(struct observers *observers, struct subject *subject, uint8_t code,
+                      uint32_t number, bool has_version, struct octets state, struct coap_now now)
+{
+    observers->now = now;
+    bool known = has_version && subject->has_number && number == subject->number;
+    if (!subject_set_state(&observers->subjects, subject, code, state)) {
+        subject_not_rendered(observers, subject, now);
+        return;
+    }
+    subject->rendering = false;
+    if (MESSAGE_CODE_CLASS(code) == 2) {
+        subject->number = number;
+        subject->has_number = true;
+    }
+    go_round(observers, subject, !known);
+    if (subject->changed) {
+        subject->changed = false;
+        notification_want(observers, subject);
+    }
+}
+
+void subject_not_rendered(struct observers *observers, struct subject *subject, struct coap_now now)
+{
+    observers->now = now;
+    subject->rendering = false;
+    subject->changed = false;
+    if (subject->observers)
+        wheel_set(&observers->retries, &subject->retry, now.ms + OBSERVE_RETRY_MS);
+    else
+        notification_release(observers, subject);
+}
+
+/* --- time --- */
+
+/* The next `count` of the subject at most; returns how many. */
+static size_t tell_some(struct observers *observers, struct subject *subject, size_t count)
+{
+    size_t told = 0;
+    while (told < count && subject->untold_count > 0 && subject->observers) {
+        struct observer *observer = subject->next_told ? subject->next_told : subject->observers;
+        subject->next_told = observer->next;
+        subject->untold_count--;
+        told++;
+        if (subject->for_all)
+            owe(observers, observer);
+        if (observer->owed)
+            notification_serve(observers, observer->peer);
+    }
+    return told;
+}
+
+static void run_batch(struct observers *observers)
+{
+    size_t left = OBSERVE_BATCH_MAX;
+    while (observers->going && left > 0) {
+        struct subject *subject = observers->going->next_going;
+        left -= tell_some(observers, subject, left < SUBJECT_BATCH_MAX ? left : SUBJECT_BATCH_MAX);
+        if (subject->untold_count > 0 && subject->observers) {
+            observers->going = subject;
+            continue;
+        }
+        observers->going->next_going = subject->next_going;
+        if (observers->going == subject)
+            observers->going = subject->next_going == subject ? NULL : observers->going;
+        subject->going = false;
+        subject->for_all = false;
+        subject->next_told = NULL;
+        notification_release(observers, subject);
+    }
+    observers->batch_ms = observers->now.ms + 1;
+}
+
+void observers_run(struct observers *observers, struct coap_now now)
+{
+    struct timer *timer;
+    observers->now = now;
+    while ((timer = wheel_expire(&observers->retries, now.ms)))
+        notification_want(observers, (struct subject *)timer);
+    if (observers->going && now.ms >= observers->batch_ms)
+        run_batch(observers);
+    while ((timer = wheel_expire(&observers->wheel, now.ms)))
+        wake(observers, (struct observer_peer *)timer);
+}
+
+uint64_t observers_next_ms(const struct observers *observers)
+{
+    uint64_t peers_ms = wheel_next_ms(&observers->wheel);
+    uint64_t next_ms = wheel_next_ms(&observers->retries);
+    if (peers_ms < next_ms)
+        next_ms = peers_ms;
+    if (observers->going && observers->batch_ms < next_ms)
+        next_ms = observers->batch_ms;
+    return next_ms;
+}

@@ -1,0 +1,24 @@
+/* What observer.c (the list) and notification.c (telling who is on it) share; theirs alone. */
+#ifndef HOLDFAST_WORKER_OBSERVER_LIST_H
+#define HOLDFAST_WORKER_OBSERVER_LIST_H
+
+#include "worker/observer.h"
+
+struct observer_peer *observer_peer_find(const struct observers *observers,
+                                         const struct coap_peer *peer);
+/* As the options' functions are told of it. */
+struct coap_peer observer_peer_who(const struct observer_peer *peer);
+/* Off the list, and out of the store; the peer goes with its last entry, and so does the subject
+ * unless it is rendering or going round. */
+void observer_remove(struct observers *observers, struct observer *observer, enum observer_end why);
+void observer_count_as(struct observers *observers, enum worker_metric metric);
+
+/* Asks for the subject's state. */
+void notification_want(struct observers *observers, struct subject *subject);
+/* Sends the peer what it is owed, if it may be sent anything now, and sets its timer. The peer is
+ * not gone after this: entries leave the list by what peers answer, and by time. */
+void notification_serve(struct observers *observers, struct observer_peer *peer);
+/* Lets go of a subject that nobody needs. */
+void notification_release(struct observers *observers, struct subject *subject);
+
+#endif
