@@ -109,8 +109,17 @@ static void break_all(struct fleet *fleet)
     }
 }
 
+/* Without a word if a process has ended: then there is no such measure. */
+static void read_usage(struct fleet *fleet, struct server_usage *usage)
+{
+    const struct plan *plan = fleet->plan;
+    if (server_usage_read(plan->servers, plan->server_count, usage) != STATUS_OK)
+        fleet->tally.has_usage = false;
+}
+
 static void begin_run(struct fleet *fleet)
 {
+    read_usage(fleet, &fleet->tally.usage_at_start);
     fleet->tally.start_us = fleet->now_us - fleet->phase_start_us;
     fleet->tally.octets_up_start = octets_up(fleet);
     fleet->tally.octets_down_start = octets_down(fleet);
@@ -128,6 +137,7 @@ static void end_run(struct fleet *fleet)
     if (gap_us > fleet->tally.max_gap_us)
         fleet->tally.max_gap_us = gap_us;
     fleet->tally.run_us = fleet->now_us - fleet->run_start_us;
+    read_usage(fleet, &fleet->tally.usage_at_end);
     while (fleet->plan->rate > 0 && take_due(fleet, &ignored_us))
         fleet->tally.backlog++;
     if (fleet->plan->workload == WORKLOAD_HANDSHAKE)
@@ -440,6 +450,8 @@ enum status fleet_new(struct fleet **made, const struct plan *plan)
         fleet->acknowledged = fopen(plan->acknowledged_path, "we");
         status = fleet->acknowledged ? STATUS_OK : STATUS_SYSTEM;
     }
+    fleet->tally.has_usage = plan->server_count > 0;
+    read_usage(fleet, &fleet->tally.usage_before);
     *made = fleet;
     if (status != STATUS_OK) {
         int error = errno;

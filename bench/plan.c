@@ -4,6 +4,7 @@
 
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -103,6 +104,22 @@ static enum status parse_suite(void *target, const char *value, char *why, size_
     return STATUS_NOT_FOUND;
 }
 
+static enum status parse_server(void *target, const char *value, char *why, size_t why_size)
+{
+    struct server_usage usage;
+    char *end;
+    uint64_t pid = strtoull(value, &end, 10);
+    (void)target;
+    if (parsed.server_count == SERVERS_MAX || *end != '\0' ||
+        server_usage_read(&pid, 1, &usage) != STATUS_OK) {
+        (void)snprintf(why, why_size, "want the id of a process that runs, at most %d of them",
+                       SERVERS_MAX);
+        return STATUS_NOT_FOUND;
+    }
+    parsed.servers[parsed.server_count++] = pid;
+    return STATUS_OK;
+}
+
 static enum status parse_expectation(void *target, const char *value, char *why, size_t why_size)
 {
     (void)target;
@@ -186,6 +203,12 @@ static const struct option_row rows[] = {
      .help = "write the name of each event that was acknowledged to FILE, one a line",
      .kind = OPTION_TEXT,
      .target = &parsed.acknowledged_path},
+    {.name = "server-pid",
+     .argument = "PID",
+     .help = "a process of the server's: measure its processor time and memory; repeatable",
+     .kind = OPTION_CUSTOM,
+     .target = &parsed,
+     .parse = parse_server},
     {.name = "json",
      .help = "the result as one JSON object",
      .kind = OPTION_FLAG,

@@ -5,6 +5,7 @@
 #include "bench/dial.h"
 #include "bench/expectation.h"
 #include "bench/question.h"
+#include "bench/server.h"
 #include "bench/workload.h"
 #include "shared/address.h"
 #include "shared/option.h"
@@ -32,6 +33,8 @@ struct plan {
     uint64_t ack_timeout_ms;
     uint64_t retransmits_max;
     uint64_t start_timeout_s;
+    size_t server_count;
+    uint64_t servers[SERVERS_MAX]; /* process ids, to be measured */
     const char *path;              /* NULL: the operation's own */
     const char *mark_path;         /* NULL: none */
     const char *acknowledged_path; /* NULL: none */

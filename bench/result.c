@@ -27,6 +27,11 @@ const struct measure measures[RESULT_MEASURES] = {
     [RESULT_UNSENT] = {"unsent", MEASURE_COUNT, false, "datagrams that our kernel did not take"},
     [RESULT_OCTETS_UP] = {"octets_up", MEASURE_OCTETS, false, "UDP payload for each served"},
     [RESULT_OCTETS_DOWN] = {"octets_down", MEASURE_OCTETS, false, "UDP payload for each served"},
+    [RESULT_SERVER_CPU] = {"server_cpu", MEASURE_TIME, false, "of the server for 1,000 served"},
+    [RESULT_SERVER_MEMORY] = {"server_memory", MEASURE_OCTETS, false,
+                              "resident, for each session, when all were there"},
+    [RESULT_SERVER_MEMORY_PEAK] = {"server_memory_peak", MEASURE_OCTETS, false,
+                                   "the most that was resident, for each session"},
     [RESULT_RELATIONS] = {"relations", MEASURE_COUNT, true, "of Observe, begun"},
     [RESULT_RELATIONS_ENDED] = {"relations_ended", MEASURE_COUNT, false, "with or without session"},
     [RESULT_ASKED] = {"asked", MEASURE_COUNT, true, "by the server, and answered"},
@@ -129,6 +134,21 @@ static void set_requests(struct result *result, const struct tally *tally)
     set_ratio(result, RESULT_OCTETS_DOWN, tally->octets_down, tally->served);
 }
 
+static void set_usage(struct result *result, const struct tally *tally, uint64_t devices)
+{
+    uint64_t before = tally->usage_before.resident;
+    uint64_t at_start = tally->usage_at_start.resident;
+    uint64_t peak = tally->usage_at_end.resident_peak;
+    if (!tally->has_usage)
+        return;
+    if (tally->served_in_run > 0)
+        set(result, RESULT_SERVER_CPU,
+            (double)(tally->usage_at_end.cpu_us - tally->usage_at_start.cpu_us) /
+                (double)tally->served_in_run);
+    set_ratio(result, RESULT_SERVER_MEMORY, at_start > before ? at_start - before : 0, devices);
+    set_ratio(result, RESULT_SERVER_MEMORY_PEAK, peak > before ? peak - before : 0, devices);
+}
+
 static void set_relations(struct result *result, const struct tally *tally)
 {
     if (tally->relations == 0)
@@ -182,6 +202,7 @@ void result_make(struct result *result, const struct tally *tally, uint64_t devi
     memset(result, 0, sizeof(*result));
     set_count(result, RESULT_DEVICES, devices);
     set_requests(result, tally);
+    set_usage(result, tally, devices);
     set_relations(result, tally);
     set_handshakes(result, tally);
     set_time(result, RESULT_START, tally->start_us);

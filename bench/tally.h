@@ -3,6 +3,7 @@
 #define HOLDFAST_BENCH_TALLY_H
 
 #include "bench/histogram.h"
+#include "bench/server.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,6 +24,9 @@ struct tally {
     uint64_t bad_records;    /* that did not open */
     uint64_t unsent;         /* datagrams that our own kernel did not take */
     uint64_t strays;         /* messages that no device waits for */
+
+    bool has_usage;                                                 /* of the server's processes */
+    struct server_usage usage_before, usage_at_start, usage_at_end; /* before: without sessions */
 
     uint64_t relations;       /* begun, whichever side observes */
     uint64_t relations_ended; /* by the server, or with their session */
