@@ -12,7 +12,8 @@ key_hex=30313233343536373839616263646566
 
 pids=()   # of the server at hand
 target=   # its URI
-load=()   # options of holdfast-bench that make the same load there
+# shellcheck disable=SC2034  # for those who source this
+load=() # options of holdfast-bench that make the same load there
 finish() {
     server_stop
     rm -rf "$work"
@@ -153,12 +154,14 @@ server_stop() {
     rm -rf "$work/store"
 }
 
-# holdfast-bench against the server at hand, JSON on stdout; fails if it was no proper run.
+# holdfast-bench against the server at hand, JSON on stdout; fails if it was no proper run. All of
+# the server's processes are measured, unless --server-pid says which.
 bench() { # options...
     local psk=(--psk "$identity:$key_hex") status=0
     [[ $target != coap:* ]] || psk=()
+    [[ " $* " == *' --server-pid '* ]] || set -- "${pids[@]/#/--server-pid=}" "$@"
     timeout 600 "$bin/holdfast-bench" --target "$target" "${psk[@]}" --json \
-        --handshakes-in-flight 64 "${pids[@]/#/--server-pid=}" "$@" 2>"$work/bench.log" || status=$?
+        --handshakes-in-flight 64 "$@" 2>"$work/bench.log" || status=$?
     ((status == 0)) || {
         tail -n 3 "$work/bench.log" >&2
         return "$status"
