@@ -355,6 +355,6 @@ int main(int argc, char **argv)
     print_median("receive_48", rounds, offsetof(struct round, receive_ns), "nanoseconds");
     print_median("send_48", rounds, offsetof(struct round, send_ns), "nanoseconds");
     print_median("session_heap", rounds, offsetof(struct round, session_heap), "octets");
-    printf("session_size %zu octets\n", sizeof(struct session));
+    printf("session_size %zu octets\n", session_size(&suites[0], strlen(ENDPOINT_IDENTITY)));
     return EXIT_SUCCESS;
 }

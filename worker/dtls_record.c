@@ -125,6 +125,18 @@ static bool is_fresh(struct dtls *dtls, enum replay_outcome outcome)
     return false;
 }
 
+static enum status open_record(struct dtls *dtls, const struct session *session,
+                               const struct record *record, uint8_t **content, size_t *length,
+                               uint8_t *type)
+{
+    struct record_keys keys;
+    session_keys(session, SESSION_READ, &keys);
+    enum status status = protect_open(&dtls->protector, session_suite(session), &keys, record,
+                                      content, length, type);
+    keys_wipe(&keys, sizeof(keys));
+    return status;
+}
+
 /* Opens a copy, and leaves the record as it came. */
 static bool is_authentic(struct dtls *dtls, const struct session *session,
                          const struct record *record)
@@ -137,8 +149,7 @@ static bool is_authentic(struct dtls *dtls, const struct session *session,
     uint8_t *content;
     uint8_t type;
     bool is_ours = record_next(&cursor, RECORD_CID_SELF_DESCRIBED, &copied) == STATUS_OK &&
-                   protect_open(&dtls->protector, session_suite(session), &session->read, &copied,
-                                &content, &length, &type) == STATUS_OK;
+                   open_record(dtls, session, &copied, &content, &length, &type) == STATUS_OK;
     keys_wipe(copy, sizeof(copy));
     return is_ours;
 }
@@ -178,8 +189,7 @@ void dtls_receive_record(struct dtls *dtls, struct session *session, const struc
     uint8_t *content;
     size_t length;
     uint8_t type;
-    enum status status = protect_open(&dtls->protector, session_suite(session), &session->read,
-                                      record, &content, &length, &type);
+    enum status status = open_record(dtls, session, record, &content, &length, &type);
     if (status == STATUS_MALFORMED || status == STATUS_BAD_TAG) {
         dtls_count(dtls,
                    status == STATUS_MALFORMED ? WORKER_DROPPED_MALFORMED : WORKER_DROPPED_BAD_TAG);

@@ -63,8 +63,12 @@ static bool seal(struct dtls *dtls, struct session *session, uint8_t type, const
     };
     session->lease_left--;
     struct writer writer = writer_over(dtls->record, sizeof(dtls->record));
-    if (protect_seal(&dtls->protector, session_suite(session), &session->write, &header, content,
-                     length, &writer) != STATUS_OK)
+    struct record_keys keys;
+    session_keys(session, SESSION_WRITE, &keys);
+    enum status status = protect_seal(&dtls->protector, session_suite(session), &keys, &header,
+                                      content, length, &writer);
+    keys_wipe(&keys, sizeof(keys));
+    if (status != STATUS_OK)
         return false;
     *record_length = writer_length(&writer);
     return true;

@@ -72,8 +72,6 @@ static void take_result(struct session *session, const struct handshake *handsha
     const struct tls_result *result = &handshake->result;
     session->own_cid = handshake->own_cid;
     session->suite = result->suite;
-    session->read = result->read;
-    session->write = result->write;
     session->uses_cid = result->uses_cid;
     session->peer_cid = result->peer_cid;
     session->nonce_prefix = result->nonce_prefix;
@@ -95,24 +93,30 @@ static void take_lease(struct session *session, const struct store_answer *answe
     session->lease = SESSION_LEASE_HELD;
 }
 
+static struct session_keys keys_of(const struct tls_result *result)
+{
+    return (struct session_keys){.read = result->read, .write = result->write};
+}
+
 enum status dtls_describe(void *owner, const struct handshake *handshake,
                           struct store_session *described)
 {
     struct dtls *dtls = owner;
     struct session session = {0};
+    struct session_keys keys = keys_of(&handshake->result);
     struct writer sealed = writer_over(dtls->sealed, sizeof(dtls->sealed));
     struct writer mark = writer_over(dtls->mark, sizeof(dtls->mark));
     take_result(&session, handshake);
     session_record_write_mark(&session, path_lb_name(&dtls->options.lbs, session.path.lb), &mark);
     enum status status =
-        session_record_seal(dtls->options.vault, &session, handshake->identity.bytes + 2,
+        session_record_seal(dtls->options.vault, &session, &keys, handshake->identity.bytes + 2,
                             handshake->identity.have - 2u, &sealed);
     *described = (struct store_session){
         .sealed = {dtls->sealed, writer_length(&sealed)},
         .mark = {dtls->mark, writer_length(&mark)},
         .address = session.uses_cid ? NULL : &handshake->path.address,
     };
-    keys_wipe(&session, sizeof(session));
+    keys_wipe(&keys, sizeof(keys));
     return status;
 }
 
@@ -136,10 +140,17 @@ enum status dtls_establish(void *owner, struct handshake *handshake,
 {
     struct dtls *dtls = owner;
     struct session *session;
+    struct session_keys keys = keys_of(&handshake->result);
+    const struct session_origin origin = {
+        .own_cid = &handshake->own_cid,
+        .identity = handshake->identity.bytes + 2,
+        .identity_length = handshake->identity.have - 2u,
+        .suite = handshake->result.suite,
+        .keys = &keys,
+    };
     replace_predecessor(dtls, handshake);
-    enum status status =
-        session_add(&dtls->sessions, &handshake->own_cid, handshake->identity.bytes + 2,
-                    handshake->identity.have - 2u, (uint32_t)(now_ms / 1000), &session);
+    enum status status = session_add(&dtls->sessions, &origin, (uint32_t)(now_ms / 1000), &session);
+    keys_wipe(&keys, sizeof(keys));
     if (status != STATUS_OK)
         return status;
     take_result(session, handshake);
@@ -168,12 +179,9 @@ static enum status refuse_record(struct dtls *dtls, enum session_record_outcome 
     return STATUS_UNSUPPORTED;
 }
 
-/* What session_add has made keeps its links, id and identity. */
+/* What session_add has made keeps its links, id, keys and identity. */
 static void take_record(struct session *session, const struct session *stored)
 {
-    session->suite = stored->suite;
-    session->read = stored->read;
-    session->write = stored->write;
     session->uses_cid = stored->uses_cid;
     session->peer_cid = stored->peer_cid;
     session->nonce_prefix = stored->nonce_prefix;
@@ -222,9 +230,15 @@ enum status dtls_adopt(void *owner, const struct cid *cid, const struct store_an
         dtls->options.vault, cid, claimed->value, claimed->mark, plain, &record);
     if (outcome != SESSION_RECORD_READ)
         status = refuse_record(dtls, outcome);
+    const struct session_origin origin = {
+        .own_cid = cid,
+        .identity = record.identity,
+        .identity_length = record.identity_length,
+        .suite = record.session.suite,
+        .keys = &record.keys,
+    };
     if (status == STATUS_OK)
-        status = session_add(&dtls->sessions, cid, record.identity, record.identity_length,
-                             (uint32_t)(dtls->now_ms / 1000), &session);
+        status = session_add(&dtls->sessions, &origin, (uint32_t)(dtls->now_ms / 1000), &session);
     if (status == STATUS_OK) {
         take_record(session, &record.session);
         take_lease(session, claimed);

@@ -2,7 +2,6 @@
 
 #include "worker/facts.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct cid_key {
@@ -40,10 +39,9 @@ enum status sessions_init(struct sessions *sessions, size_t sessions_max,
                           const struct hash_key *hash_key)
 {
     *sessions = (struct sessions){.hash_key = *hash_key, .next_id = 1};
-    enum status status = pool_init(&sessions->pool, sizeof(struct session), sessions_max);
-    if (status == STATUS_OK)
-        status =
-            table_init(&sessions->by_cid, sessions_max, cid_match, cid_hash, &sessions->hash_key);
+    sessions->sessions_max = sessions_max;
+    enum status status =
+        table_init(&sessions->by_cid, sessions_max, cid_match, cid_hash, &sessions->hash_key);
     if (status == STATUS_OK)
         status = table_init(&sessions->by_address, sessions_max, address_match, address_hash,
                             &sessions->hash_key);
@@ -58,7 +56,8 @@ void sessions_free(struct sessions *sessions)
         session_remove(sessions, sessions->oldest);
     table_free(&sessions->by_cid);
     table_free(&sessions->by_address);
-    pool_free(&sessions->pool);
+    for (size_t i = 0; i < SESSION_POOLS; i++)
+        pool_free(&sessions->pools[i]);
 }
 
 static void list_append(struct sessions *sessions, struct session *session)
@@ -84,31 +83,88 @@ static void list_unlink(struct sessions *sessions, struct session *session)
         sessions->newest = session->older;
 }
 
-enum status session_add(struct sessions *sessions, const struct cid *own_cid,
-                        const uint8_t *identity, size_t identity_length, uint32_t now_s,
-                        struct session **added)
+/* Of one direction, in `rest`. */
+static size_t keys_length(const struct suite *suite)
 {
-    if (identity_length > IDENTITY_LENGTH_MAX)
+    return (size_t)suite->key_length + suite->iv_length;
+}
+
+size_t session_size(const struct suite *suite, size_t identity_length)
+{
+    size_t size = offsetof(struct session, rest) + 2 * keys_length(suite) + 1 + identity_length;
+    return (size + SESSION_SIZE_STEP - 1) / SESSION_SIZE_STEP * SESSION_SIZE_STEP;
+}
+
+static struct pool *pool_of(struct sessions *sessions, const struct suite *suite,
+                            size_t identity_length)
+{
+    return &sessions->pools[session_size(suite, identity_length) / SESSION_SIZE_STEP];
+}
+
+static enum status take_object(struct sessions *sessions, const struct session_origin *origin,
+                               struct session **session)
+{
+    const struct suite *suite = &suites[origin->suite];
+    struct pool *pool = pool_of(sessions, suite, origin->identity_length);
+    enum status status = STATUS_OK;
+    if (!pool->slabs)
+        status =
+            pool_init(pool, session_size(suite, origin->identity_length), sessions->sessions_max);
+    if (status != STATUS_OK)
+        return status;
+    *session = pool_get(pool);
+    return *session ? STATUS_OK : STATUS_FULL;
+}
+
+static void put_object(struct sessions *sessions, struct session *session)
+{
+    /* Wipes the keys. */
+    pool_put(pool_of(sessions, session_suite(session), session->identity[0]), session);
+}
+
+static void write_rest(struct session *session, const struct session_origin *origin)
+{
+    const struct suite *suite = session_suite(session);
+    struct writer writer = writer_over(session->rest, SESSION_REST_MAX);
+    writer_bytes(&writer, origin->keys->read.key, suite->key_length);
+    writer_bytes(&writer, origin->keys->read.iv, suite->iv_length);
+    writer_bytes(&writer, origin->keys->write.key, suite->key_length);
+    writer_bytes(&writer, origin->keys->write.iv, suite->iv_length);
+    session->identity = session->rest + writer_length(&writer);
+    writer_u8(&writer, (uint8_t)origin->identity_length);
+    writer_bytes(&writer, origin->identity, origin->identity_length);
+}
+
+void session_keys(const struct session *session, enum session_direction direction,
+                  struct record_keys *keys)
+{
+    const struct suite *suite = session_suite(session);
+    const uint8_t *at = session->rest + (direction == SESSION_WRITE ? keys_length(suite) : 0);
+    memcpy(keys->key, at, suite->key_length);
+    memcpy(keys->iv, at + suite->key_length, suite->iv_length);
+}
+
+enum status session_add(struct sessions *sessions, const struct session_origin *origin,
+                        uint32_t now_s, struct session **added)
+{
+    const struct cid *own_cid = origin->own_cid;
+    struct session *session;
+    if (origin->identity_length > IDENTITY_LENGTH_MAX)
         return STATUS_TOO_LONG;
     if (session_by_cid(sessions, own_cid->bytes, own_cid->length))
         return STATUS_EXISTS;
-    struct session *session = pool_get(&sessions->pool);
-    if (!session)
-        return STATUS_FULL;
+    enum status status = take_object(sessions, origin, &session);
+    if (status != STATUS_OK)
+        return status;
 
     session->own_cid = *own_cid;
-    session->identity = malloc(1 + identity_length);
-    enum status status = session->identity ? STATUS_OK : STATUS_NO_MEMORY;
-    if (status == STATUS_OK)
-        status = table_insert(&sessions->by_cid, cid_hash(&sessions->hash_key, session), session);
+    session->suite = origin->suite;
+    write_rest(session, origin);
+    status = table_insert(&sessions->by_cid, cid_hash(&sessions->hash_key, session), session);
     if (status != STATUS_OK) {
-        free(session->identity);
-        pool_put(&sessions->pool, session);
+        put_object(sessions, session);
         return status;
     }
-    session->identity[0] = (uint8_t)identity_length;
-    if (identity_length > 0)
-        memcpy(session->identity + 1, identity, identity_length);
     session->id = sessions->next_id++;
     session->last_used_s = now_s;
     list_append(sessions, session);
@@ -121,8 +177,7 @@ void session_remove(struct sessions *sessions, struct session *session)
     session_leave_address(sessions, session);
     table_remove(&sessions->by_cid, cid_hash(&sessions->hash_key, session), session);
     list_unlink(sessions, session);
-    free(session->identity);
-    pool_put(&sessions->pool, session); /* wipes the keys */
+    put_object(sessions, session);
 }
 
 struct session *session_by_cid(struct sessions *sessions, const uint8_t *cid, size_t length)
@@ -178,6 +233,8 @@ void session_describe(const struct session *session, struct session_facts *facts
 
 size_t sessions_memory(const struct sessions *sessions)
 {
-    return sessions->pool.allocated * sessions->pool.object_size + table_memory(&sessions->by_cid) +
-           table_memory(&sessions->by_address);
+    size_t octets = table_memory(&sessions->by_cid) + table_memory(&sessions->by_address);
+    for (size_t i = 0; i < SESSION_POOLS; i++)
+        octets += sessions->pools[i].allocated * sessions->pools[i].object_size;
+    return octets;
 }

@@ -30,8 +30,8 @@ static void read_keys(struct cursor *cursor, const struct suite *suite, struct r
 }
 
 enum status session_record_seal(struct vault *vault, const struct session *session,
-                                const uint8_t *identity, size_t identity_length,
-                                struct writer *sealed)
+                                const struct session_keys *keys, const uint8_t *identity,
+                                size_t identity_length, struct writer *sealed)
 {
     const struct suite *suite = session_suite(session);
     uint8_t plain[STORE_SEALED_MAX];
@@ -40,8 +40,8 @@ enum status session_record_seal(struct vault *vault, const struct session *sessi
     writer_u8(&writer, session->uses_cid ? FLAG_USES_CID : 0);
     writer_u16(&writer, suite->iana);
     writer_u16(&writer, session->nonce_prefix);
-    write_keys(&writer, suite, &session->read);
-    write_keys(&writer, suite, &session->write);
+    write_keys(&writer, suite, &keys->read);
+    write_keys(&writer, suite, &keys->write);
     writer_u8(&writer, session->peer_cid.length);
     writer_bytes(&writer, session->peer_cid.bytes, session->peer_cid.length);
     writer_u8(&writer, (uint8_t)identity_length);
@@ -99,8 +99,8 @@ static enum session_record_outcome read_plain(struct cursor *cursor, struct sess
         return SESSION_RECORD_NONSENSE;
     session->suite = (uint8_t)(suite - suites);
     session->nonce_prefix = cursor_u16(cursor);
-    read_keys(cursor, suite, &session->read);
-    read_keys(cursor, suite, &session->write);
+    read_keys(cursor, suite, &record->keys.read);
+    read_keys(cursor, suite, &record->keys.write);
     session->peer_cid.length = cursor_u8(cursor);
     if (session->peer_cid.length > CID_LENGTH_MAX)
         return SESSION_RECORD_NONSENSE;

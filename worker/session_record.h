@@ -20,7 +20,8 @@
 /* Of a session that is in no table yet: what its record says. `identity` points into the record's
  * plain text. */
 struct session_record {
-    struct session session; /* keys, suite, CIDs, path, windows; no identity, no lease, no links */
+    struct session session; /* suite, CIDs, path, windows; no identity, no lease, no links */
+    struct session_keys keys;
     const uint8_t *identity;
     size_t identity_length;
     uint32_t lb_name; /* worker/path.h; session.path.lb says nothing */
@@ -38,8 +39,8 @@ _Static_assert(SESSION_MARK_SIZE <= STORE_MARK_MAX, "a mark fits the store");
 
 /* Appends the sealed part, named by own_cid. STATUS_TOO_LONG, STATUS_CRYPTO. */
 MUST_USE enum status session_record_seal(struct vault *vault, const struct session *session,
-                                         const uint8_t *identity, size_t identity_length,
-                                         struct writer *sealed);
+                                         const struct session_keys *keys, const uint8_t *identity,
+                                         size_t identity_length, struct writer *sealed);
 void session_record_write_mark(const struct session *session, uint32_t lb_name,
                                struct writer *mark);
 

@@ -42,8 +42,8 @@ static void read_back(const struct session_record *first)
     struct writer mark_writer = writer_over(mark, sizeof(mark));
     struct writer mark_again_writer = writer_over(mark_again, sizeof(mark_again));
     session_record_write_mark(&first->session, first->lb_name, &mark_writer);
-    if (session_record_seal(&vault, &first->session, first->identity, first->identity_length,
-                            &seal_writer) != STATUS_OK ||
+    if (session_record_seal(&vault, &first->session, &first->keys, first->identity,
+                            first->identity_length, &seal_writer) != STATUS_OK ||
         session_record_read(&vault, &name, written(&seal_writer), written(&mark_writer),
                             plain_again, &again) != SESSION_RECORD_READ)
         abort();
@@ -56,8 +56,8 @@ static void read_back(const struct session_record *first)
         again.identity_length != first->identity_length)
         abort();
     expect_equal(mark, mark_again, SESSION_MARK_SIZE);
-    expect_equal(&again.session.read, &first->session.read, sizeof(first->session.read));
-    expect_equal(&again.session.write, &first->session.write, sizeof(first->session.write));
+    expect_equal(&again.keys.read, &first->keys.read, sizeof(first->keys.read));
+    expect_equal(&again.keys.write, &first->keys.write, sizeof(first->keys.write));
     expect_equal(again.identity, first->identity, first->identity_length);
 }
 

@@ -30,12 +30,27 @@ static struct cid cid_of(uint32_t number)
     return cid;
 }
 
+static const struct session_keys keys = {
+    .read = {.key = {1, [31] = 2}, .iv = {3, [11] = 4}},
+    .write = {.key = {5, [31] = 6}, .iv = {7, [11] = 8}},
+};
+
+static enum status try_add(const struct cid *cid, const void *identity, size_t length,
+                           uint8_t suite, uint32_t now_s, struct session **session)
+{
+    const struct session_origin origin = {.own_cid = cid,
+                                          .identity = identity,
+                                          .identity_length = length,
+                                          .suite = suite,
+                                          .keys = &keys};
+    return session_add(&sessions, &origin, now_s, session);
+}
+
 static struct session *add(uint32_t number)
 {
     const struct cid cid = cid_of(number);
     struct session *session;
-    cr_assert_eq(session_add(&sessions, &cid, (const uint8_t *)"device", 6, 100 + number, &session),
-                 STATUS_OK);
+    cr_assert_eq(try_add(&cid, "device", 6, 0, 100 + number, &session), STATUS_OK);
     return session;
 }
 
@@ -78,8 +93,34 @@ Test(session, starts_empty)
     cr_expect_eq(session->last_used_s, 107);
     cr_expect_eq(session->lease_left, 0);
     cr_expect(!session->by_address && !session->path_proven && !session->heard);
-    struct record_keys none = {0};
-    cr_expect_eq(memcmp(&session->write, &none, sizeof(none)), 0);
+}
+
+/* Keys are as long as the suite wants, and identities as they are: neither takes from the other. */
+Test(session, holds_keys_and_identity_of_any_length)
+{
+    static const size_t lengths[] = {0, 1, 8, IDENTITY_LENGTH_MAX};
+    uint8_t identity[IDENTITY_LENGTH_MAX];
+    memset(identity, 0xee, sizeof(identity));
+    for (uint8_t suite = 0; suite < suites_count; suite++) {
+        for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+            const struct cid cid = cid_of(i);
+            struct session *session;
+            struct record_keys got;
+            size_t length;
+            cr_assert_eq(try_add(&cid, identity, lengths[i], suite, 0, &session), STATUS_OK);
+            cr_expect_eq(session_suite(session), &suites[suite]);
+            session_keys(session, SESSION_READ, &got);
+            cr_expect_eq(memcmp(got.key, keys.read.key, suites[suite].key_length), 0);
+            cr_expect_eq(memcmp(got.iv, keys.read.iv, suites[suite].iv_length), 0);
+            session_keys(session, SESSION_WRITE, &got);
+            cr_expect_eq(memcmp(got.key, keys.write.key, suites[suite].key_length), 0);
+            cr_expect_eq(memcmp(got.iv, keys.write.iv, suites[suite].iv_length), 0);
+            cr_expect_eq(memcmp(session_identity(session, &length), identity, lengths[i]), 0);
+            cr_expect_eq(length, lengths[i]);
+            session_remove(&sessions, session);
+        }
+    }
+    cr_expect_eq(session_size(&suites[0], 8), 216, "session.h says so");
 }
 
 Test(session, refusals)
@@ -87,20 +128,18 @@ Test(session, refusals)
     struct session *session = NULL;
     uint8_t identity[IDENTITY_LENGTH_MAX + 1] = {0};
     struct cid cid = cid_of(1);
-    cr_expect_eq(session_add(&sessions, &cid, identity, sizeof(identity), 0, &session),
-                 STATUS_TOO_LONG);
-    cr_expect_eq(session_add(&sessions, &cid, identity, IDENTITY_LENGTH_MAX, 0, &session),
-                 STATUS_OK);
+    cr_expect_eq(try_add(&cid, identity, sizeof(identity), 0, 0, &session), STATUS_TOO_LONG);
+    cr_expect_eq(try_add(&cid, identity, IDENTITY_LENGTH_MAX, 0, 0, &session), STATUS_OK);
     size_t length;
     session_identity(session, &length);
     cr_expect_eq(length, IDENTITY_LENGTH_MAX);
-    cr_expect_eq(session_add(&sessions, &cid, identity, 1, 0, &session), STATUS_EXISTS);
+    cr_expect_eq(try_add(&cid, identity, 1, 0, 0, &session), STATUS_EXISTS);
     for (uint32_t i = 2; i <= 8; i++)
         (void)add(i);
     cid = cid_of(9);
-    cr_expect_eq(session_add(&sessions, &cid, identity, 1, 0, &session), STATUS_FULL);
+    cr_expect_eq(try_add(&cid, identity, 1, 0, 0, &session), STATUS_FULL);
     session_remove(&sessions, find(4));
-    cr_expect_eq(session_add(&sessions, &cid, NULL, 0, 0, &session), STATUS_OK);
+    cr_expect_eq(try_add(&cid, NULL, 0, 0, 0, &session), STATUS_OK);
 }
 
 Test(session, an_address_has_one_session)
@@ -192,7 +231,7 @@ Test(session, describes_itself)
  * that is never under 3/8, while a table grows half as much again. */
 Test(session, a_hundred_thousand_take_what_the_header_says)
 {
-    enum { MANY = 100000, HEAP_BLOCK = 32 /* malloc's for an identity of up to 24 octets */ };
+    enum { MANY = 100000 };
     close_sessions();
     size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
     cr_assert_eq(sessions_init(&sessions, MANY, &hash_key), STATUS_OK);
@@ -202,11 +241,12 @@ Test(session, a_hundred_thousand_take_what_the_header_says)
         session->path.address.ip[0] = (uint8_t)(i >> 16);
         cr_assert_eq(session_claim_address(&sessions, session), STATUS_OK);
     }
-    const size_t bound = SESSION_SIZE_MAX + 2 * 8 * 8 / 3 * 3 / 2;
+    const size_t size = session_size(&suites[0], 6);
+    const size_t bound = size + 2 * 8 * 8 / 3 * 3 / 2;
     size_t memory = sessions_memory(&sessions);
     size_t heap = mallinfo2().uordblks + mallinfo2().hblkhd - before;
-    cr_expect_leq(memory, bound * MANY + 256 * SESSION_SIZE_MAX);
-    cr_expect_leq(heap, (bound + HEAP_BLOCK) * MANY + 256 * SESSION_SIZE_MAX);
+    cr_expect_leq(memory, bound * MANY + 256 * size);
+    cr_expect_leq(heap, (bound + 1) * MANY + 256 * size);
     printf("sessions: %zu octets each in pool and tables, %zu of heap with identities of 6\n",
            memory / MANY, heap / MANY);
     for (uint32_t i = 0; i < MANY; i++)

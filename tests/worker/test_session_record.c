@@ -10,6 +10,7 @@ static const struct cluster_key other_cluster = {.bytes = {2}};
 
 static struct vault vault;
 static struct session session;
+static struct session_keys keys;
 static uint8_t sealed[STORE_SEALED_MAX];
 static size_t sealed_length;
 static uint8_t mark[STORE_MARK_MAX];
@@ -50,17 +51,18 @@ static void make_session(size_t suite, uint8_t peer_cid_length, bool uses_cid)
         .path = {.address = address_of(1, 1111), .lb = 9, .listener = 3},
         .previous_address = address_of(2, 2222),
     };
-    memset(session.read.key, 0x11, suites[suite].key_length);
-    memset(session.read.iv, 0x22, suites[suite].iv_length);
-    memset(session.write.key, 0x33, suites[suite].key_length);
-    memset(session.write.iv, 0x44, suites[suite].iv_length);
+    keys = (struct session_keys){0};
+    memset(keys.read.key, 0x11, suites[suite].key_length);
+    memset(keys.read.iv, 0x22, suites[suite].iv_length);
+    memset(keys.write.key, 0x33, suites[suite].key_length);
+    memset(keys.write.iv, 0x44, suites[suite].iv_length);
 }
 
 static enum status write_record(const char *identity)
 {
     struct writer writer = writer_over(sealed, sizeof(sealed));
-    enum status status =
-        session_record_seal(&vault, &session, (const uint8_t *)identity, strlen(identity), &writer);
+    enum status status = session_record_seal(&vault, &session, &keys, (const uint8_t *)identity,
+                                             strlen(identity), &writer);
     sealed_length = writer_length(&writer);
     struct writer mark_writer = writer_over(mark, sizeof(mark));
     session_record_write_mark(&session, LB_NAME, &mark_writer);
@@ -106,8 +108,8 @@ static void expect_same(const char *identity)
     cr_expect_eq(read->uses_cid, session.uses_cid);
     cr_expect_eq(read->suite, session.suite);
     cr_expect_eq(read->nonce_prefix, session.nonce_prefix);
-    cr_expect_arr_eq(&read->read, &session.read, sizeof(session.read));
-    cr_expect_arr_eq(&read->write, &session.write, sizeof(session.write));
+    cr_expect_arr_eq(&record.keys.read, &keys.read, sizeof(keys.read));
+    cr_expect_arr_eq(&record.keys.write, &keys.write, sizeof(keys.write));
     cr_expect_eq(read->replay.newest, session.replay.newest);
     cr_expect_eq(read->replay.seen, session.replay.seen);
     cr_expect_eq(read->path_proven, session.path_proven);
