@@ -73,12 +73,15 @@ enum status coap_new(struct coap **coap, const struct coap_options *options)
     if (!made)
         return STATUS_NO_MEMORY;
     made->options = *options;
+    made->proven.key = options->hash_key;
     made->next_message_id = (uint16_t)(options->seed >> 48);
     enum status status = init_exchanges(made, options->exchanges_max);
     if (status == STATUS_OK)
         status = init_transmissions(made);
     if (status == STATUS_OK)
         status = deferrals_init(&made->deferrals, COAP_DEFERRALS_MAX, options->hash_key);
+    if (status == STATUS_OK)
+        status = rate_init(&made->rate, options->request_rate, &options->hash_key);
     if (status == STATUS_OK)
         *coap = made;
     else
@@ -90,6 +93,7 @@ void coap_free(struct coap *coap)
 {
     if (!coap)
         return;
+    rate_free(&coap->rate);
     deferrals_free(&coap->deferrals);
     transmissions_free(&coap->transmissions);
     exchanges_free(&coap->secured);

@@ -75,6 +75,7 @@ struct coap_options {
     struct hash_key echo_key; /* of the whole cluster: worker/echo_value.h */
     uint64_t seed;            /* of random timeouts and the first message id of plain CoAP */
     size_t exchanges_max;     /* COAP_EXCHANGES_MAX */
+    uint32_t request_rate;    /* requests a second of one peer; 0: no bound */
     struct coap_timing timing;
     struct metrics *metrics; /* rows as in worker/metrics.h */
     coap_send_fn *send;

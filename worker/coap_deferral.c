@@ -59,6 +59,24 @@ static void acknowledge(struct coap *coap, struct deferral *deferral)
     coap_send(coap, &deferral->peer, &writer);
 }
 
+/* A reply that the client does not want (RFC 7967): a confirmable request is acknowledged, no more.
+ */
+static void answer_declined(struct coap *coap, struct deferral *deferral,
+                            const struct message *request)
+{
+    if (deferral->acknowledged) {
+        deferral_close(&coap->deferrals, deferral);
+        return;
+    }
+    struct writer writer = writer_over(coap->message, sizeof coap->message);
+    if (request->type == MESSAGE_CON) {
+        message_write_empty(&writer, MESSAGE_ACK, request->id);
+        coap_send(coap, &deferral->peer, &writer);
+    }
+    remember(coap, deferral, request, &writer);
+    deferral_close(&coap->deferrals, deferral);
+}
+
 bool coap_answer(struct coap *coap, uint64_t ticket, struct coap_now now,
                  struct resource_reply *reply)
 {
@@ -75,6 +93,10 @@ bool coap_answer(struct coap *coap, uint64_t ticket, struct coap_now now,
     const struct response_envelope envelope =
         coap_envelope(coap, &deferral->peer, deferral->proven, &message, deferral->acknowledged);
     struct writer writer = writer_over(coap->message, sizeof coap->message);
+    if (request_declines(&request, reply->code)) {
+        answer_declined(coap, deferral, &message);
+        return true;
+    }
     coap_write_response(coap, &deferral->peer, deferral->proven, &envelope, &message, reply,
                         &writer);
     if (deferral->acknowledged)

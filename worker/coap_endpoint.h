@@ -11,6 +11,8 @@
 #include "worker/exchange.h"
 #include "worker/message.h"
 #include "worker/metrics.h"
+#include "worker/proven.h"
+#include "worker/rate.h"
 #include "worker/resource.h"
 #include "worker/response.h"
 #include "worker/session.h"
@@ -51,6 +53,8 @@ struct coap {
     struct exchanges heard; /* responses of both, by their message ids */
     struct transmissions transmissions;
     struct deferrals deferrals;
+    struct rate rate;
+    struct proven proven;
     struct coap_party parties[TRANSMISSION_KINDS];
     struct coap_now now; /* of the turn or call under way */
     uint64_t last_ticket;
@@ -117,7 +121,7 @@ static inline void coap_send(struct coap *coap, const struct coap_peer *peer,
 enum coap_outcome coap_repeat(struct coap *coap, const struct message *message,
                               const struct exchange *exchange, struct writer *reply);
 /* Whether the peer has shown that it gets what is sent to its address. */
-bool coap_is_proven(const struct coap *coap, const struct coap_peer *peer,
+bool coap_is_proven(struct coap *coap, const struct coap_peer *peer,
                     const struct request *request);
 /* In an ACK if it has not gone yet. */
 struct response_envelope coap_envelope(struct coap *coap, const struct coap_peer *peer, bool proven,

@@ -116,6 +116,24 @@ static enum progress remember(struct coap *coap, struct serving *serving,
     return PROGRESS_ANSWERED;
 }
 
+/* Whether the peer may ask for one more thing. If not, Max-Age says "the number of seconds after
+ * which to retry" (RFC 8516 section 3). Nothing is remembered of such a request. */
+static bool is_in_time(struct coap *coap, const struct coap_peer *peer,
+                       struct resource_reply *reply)
+{
+    switch (rate_ask(&coap->rate, peer->session_id, &peer->path.address, coap->now.ms)) {
+    case RATE_GRANTED:
+        return true;
+    case RATE_REFUSED:
+        break;
+    }
+    resource_fail(reply, CODE_TOO_MANY_REQUESTS, "");
+    reply->has_max_age = true;
+    reply->max_age_s = 1;
+    coap_count(coap, WORKER_COAP_TOO_MANY);
+    return false;
+}
+
 /* Runs the request's handler, if it has one and, where it may have an effect, if it can be
  * remembered. Errors before the handler have no effect and need no memory: they come out the same
  * again. */
@@ -170,11 +188,17 @@ static bool hold(struct coap *coap, const struct serving *serving, struct exchan
     if (!exchange_store(&coap->secured, exchange, response->bytes, response->length))
         return false;
     exchange_hold(exchange);
+    exchange->declined = request_declines(&serving->request, serving->reply.code);
+    uint8_t empty[MESSAGE_HEADER_SIZE];
+    struct writer ack = writer_over(empty, sizeof empty);
+    message_write_empty(&ack, MESSAGE_ACK, message->id);
+    const struct octets repeated =
+        exchange->declined ? (struct octets){empty, sizeof empty} : *response;
     const struct exchange_value value = {
         .serial = exchange->serial,
         .message_id = message->id,
         .expires_unix_ms = now.unix_ms + COAP_EXCHANGE_LIFETIME_MS,
-        .reply = {response->bytes, message->type == MESSAGE_CON ? response->length : 0},
+        .reply = {repeated.bytes, message->type == MESSAGE_CON ? repeated.length : 0},
     };
     struct writer writer = writer_over(coap->value, sizeof coap->value);
     exchange_value_write(&writer, &value);
@@ -187,14 +211,18 @@ static bool hold(struct coap *coap, const struct serving *serving, struct exchan
     return true;
 }
 
-bool coap_is_proven(const struct coap *coap, const struct coap_peer *peer,
-                    const struct request *request)
+bool coap_is_proven(struct coap *coap, const struct coap_peer *peer, const struct request *request)
 {
     const struct message_option *echo = request->echo;
-    return peer->session_id != 0 ||
-           (echo &&
-            echo_value_is_fresh((struct octets){echo->value, echo->length}, &coap->options.echo_key,
-                                &peer->path.address, coap->now.unix_ms));
+    const struct address *address = &peer->path.address;
+    if (peer->session_id != 0)
+        return true;
+    if (echo && echo_value_is_fresh((struct octets){echo->value, echo->length},
+                                    &coap->options.echo_key, address, coap->now.unix_ms)) {
+        proven_add(&coap->proven, address, coap->now.ms);
+        return true;
+    }
+    return proven_has(&coap->proven, address, coap->now.ms);
 }
 
 void coap_write_response(struct coap *coap, const struct coap_peer *peer, bool proven,
@@ -226,6 +254,18 @@ struct response_envelope coap_envelope(struct coap *coap, const struct coap_peer
     return (struct response_envelope){type, coap_message_id(coap, peer)};
 }
 
+/* Takes a response back that the client does not want: "The server MAY decide to suppress the
+ * response by not transmitting it back to the client according to the value of the No-Response
+ * option in the request." (RFC 7967, abstract) A confirmable request is acknowledged all the same.
+ */
+static void decline(const struct writer *before, const struct message *request,
+                    struct writer *reply)
+{
+    *reply = *before;
+    if (request->type == MESSAGE_CON)
+        message_write_empty(reply, MESSAGE_ACK, request->id);
+}
+
 /* Writes the response and, where the request is remembered, stores or holds it. */
 static enum coap_outcome respond(struct coap *coap, const struct coap_peer *peer,
                                  struct serving *serving, struct coap_now now, struct writer *reply,
@@ -237,20 +277,22 @@ static enum coap_outcome respond(struct coap *coap, const struct coap_peer *peer
     struct exchange *exchange = serving->exchange;
     const struct writer before = *reply;
     coap_write_response(coap, peer, proven, &envelope, message, &serving->reply, reply);
-    if (!exchange)
-        return COAP_REPLY;
-    const struct octets response = {before.at, (size_t)(reply->at - before.at)};
-    if (serving->changes && MESSAGE_CODE_CLASS(serving->reply.code) == 2) {
+    if (exchange && serving->changes && MESSAGE_CODE_CLASS(serving->reply.code) == 2) {
+        const struct octets held = {before.at, (size_t)(reply->at - before.at)};
         *reply = before;
-        if (hold(coap, serving, exchange, &response, now, commit))
+        if (hold(coap, serving, exchange, &held, now, commit))
             return COAP_COMMIT;
         exchange_drop(&coap->secured, exchange);
+        exchange = NULL;
         refuse(coap, &serving->reply);
         coap_write_response(coap, peer, proven, &envelope, message, &serving->reply, reply);
-    } else if (message->type == MESSAGE_CON) {
-        exchange_store(coap_exchanges(coap, peer), exchange, response.bytes, response.length);
     }
-    return COAP_REPLY;
+    if (request_declines(&serving->request, serving->reply.code))
+        decline(&before, message, reply);
+    const struct octets response = {before.at, (size_t)(reply->at - before.at)};
+    if (exchange && message->type == MESSAGE_CON)
+        exchange_store(coap_exchanges(coap, peer), exchange, response.bytes, response.length);
+    return response.length > 0 ? COAP_REPLY : COAP_SILENCE;
 }
 
 enum coap_outcome coap_serve(struct coap *coap, const struct coap_peer *peer, struct coap_now now,
@@ -271,7 +313,8 @@ enum coap_outcome coap_serve(struct coap *coap, const struct coap_peer *peer, st
     enum progress progress = PROGRESS_ANSWERED;
     switch (judge(&serving, message)) {
     case VERDICT_SERVE:
-        progress = run(coap, &serving, peer, now);
+        if (is_in_time(coap, peer, &serving.reply))
+            progress = run(coap, &serving, peer, now);
         break;
     case VERDICT_ANSWER:
         break;
@@ -295,6 +338,20 @@ enum coap_outcome coap_serve(struct coap *coap, const struct coap_peer *peer, st
     return outcome;
 }
 
+/* What is left of a reply that nobody wants: that a confirmable request has come. */
+static void settle_declined(struct coap *coap, struct exchange *exchange,
+                            const struct message *response, struct writer *reply)
+{
+    uint8_t empty[MESSAGE_HEADER_SIZE];
+    struct writer ack = writer_over(empty, sizeof empty);
+    exchange_settle(&coap->secured, exchange, false);
+    if (response->type != MESSAGE_ACK)
+        return;
+    message_write_empty(&ack, MESSAGE_ACK, response->id);
+    exchange_store(&coap->secured, exchange, empty, sizeof empty);
+    writer_bytes(reply, empty, sizeof empty);
+}
+
 enum coap_outcome coap_committed(struct coap *coap, uint64_t session_id, uint16_t message_id,
                                  enum coap_saved saved, uint64_t now_ms, struct writer *reply)
 {
@@ -304,15 +361,20 @@ enum coap_outcome coap_committed(struct coap *coap, uint64_t session_id, uint16_
         return COAP_SILENCE;
     struct writer held = writer_over(coap->value, sizeof coap->value);
     struct message response;
+    const size_t before = writer_length(reply);
     exchange_write(exchange, &held);
     enum message_outcome parsed = message_parse(&response, coap->value, writer_length(&held));
     assert(parsed == MESSAGE_OK);
     (void)parsed;
     switch (saved) {
     case COAP_STORED:
+        coap_count(coap, WORKER_COAP_CHANGES_STORED);
+        if (exchange->declined) {
+            settle_declined(coap, exchange, &response, reply);
+            break;
+        }
         writer_bytes(reply, coap->value, response.length);
         exchange_settle(&coap->secured, exchange, response.type == MESSAGE_ACK);
-        coap_count(coap, WORKER_COAP_CHANGES_STORED);
         break;
     case COAP_NOT_STORED:
         response_write_unavailable(reply, &response);
@@ -320,7 +382,7 @@ enum coap_outcome coap_committed(struct coap *coap, uint64_t session_id, uint16_
         coap_count(coap, WORKER_COAP_CHANGES_NOT_STORED);
         break;
     }
-    return COAP_REPLY;
+    return writer_length(reply) > before ? COAP_REPLY : COAP_SILENCE;
 }
 
 enum status coap_restore(struct coap *coap, uint64_t session_id, struct coap_now now,

@@ -29,7 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EXCHANGE_INLINE_MAX 65
+#define EXCHANGE_INLINE_MAX 64
 #define EXCHANGE_CHUNK_SIZE 120
 
 /* The "source endpoint" of RFC 7252 section 4.4: a DTLS session, whatever address it has just
@@ -62,6 +62,7 @@ struct exchange {
     uint16_t serial;       /* how many changes the peer had made before this message */
     uint16_t reply_length; /* 0 when it is EXCHANGE_SILENT */
     uint8_t state;         /* enum exchange_state */
+    bool declined;         /* nobody wants the reply (RFC 7967) */
     uint8_t bytes[EXCHANGE_INLINE_MAX];
 };
 

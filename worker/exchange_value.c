@@ -12,7 +12,7 @@ void exchange_value_write(struct writer *writer, const struct exchange_value *va
 }
 
 /* What we would send to whoever repeats the message: none, or its acknowledgement with a response
- * in it. */
+ * in it, or without one if the client does not want it (RFC 7967). */
 static bool is_reply(const struct octets *reply, uint16_t message_id)
 {
     struct message message;
@@ -21,7 +21,7 @@ static bool is_reply(const struct octets *reply, uint16_t message_id)
     return reply->length <= COAP_MESSAGE_SIZE_MAX &&
            message_parse(&message, reply->bytes, reply->length) == MESSAGE_OK &&
            message.type == MESSAGE_ACK && message.id == message_id &&
-           MESSAGE_CODE_CLASS(message.code) == 2;
+           (MESSAGE_CODE_CLASS(message.code) == 2 || message.code == CODE_EMPTY);
 }
 
 enum status exchange_value_read(struct exchange_value *value, struct octets octets)

@@ -40,6 +40,7 @@ struct program {
     uint64_t ack_timeout_ms;
     uint64_t max_retransmit;
     uint64_t separate_ms;
+    uint64_t request_rate;
     bool plugtest;
     struct identities identities;
     struct store *store;
@@ -187,6 +188,13 @@ static const struct option_row rows[] = {
      .kind = OPTION_NUMBER,
      .target = &program.separate_ms,
      .max = COAP_DEFERRED_MS - 1},
+    {.name = "request-rate",
+     .argument = "N",
+     .help = "CoAP requests a second that one peer may make, others get 4.29; 0 is no bound "
+             "(default 0)",
+     .kind = OPTION_NUMBER,
+     .target = &program.request_rate,
+     .max = RATE_MAX},
     {.name = "plugtest",
      .help = "serve the resources of the ETSI CoAP plugtests too",
      .kind = OPTION_FLAG,
@@ -398,6 +406,7 @@ static enum status start_worker(const struct cluster_key *key)
         .store_key_id = (uint8_t)program.store_key_id,
         .session_idle_s = (uint32_t)program.session_idle_s,
         .plugtest = program.plugtest,
+        .request_rate = (uint32_t)program.request_rate,
         .timing = {(uint32_t)program.ack_timeout_ms, (uint32_t)program.separate_ms,
                    (uint8_t)program.max_retransmit},
     };

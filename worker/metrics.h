@@ -96,6 +96,9 @@
       METRIC_COUNTER)                                                                              \
     X(COAP_REFUSED, "holdfast_coap_refused_total", NULL,                                           \
       "CoAP requests answered 5.03 because they could not be remembered", METRIC_COUNTER)          \
+    X(COAP_TOO_MANY, "holdfast_coap_too_many_requests_total", NULL,                                \
+      "CoAP requests answered 4.29: the peer asks more often than --request-rate",                 \
+      METRIC_COUNTER)                                                                              \
     X(COAP_CHALLENGES, "holdfast_coap_challenges_total", NULL,                                     \
       "Plain CoAP requests answered 4.01 with an Echo: a longer reply wants the address proven",   \
       METRIC_COUNTER)                                                                              \

@@ -230,6 +230,7 @@ static enum status start_coap(struct worker *worker, uint16_t id)
         .echo_key = hash_key_from(echo),
         .seed = random,
         .exchanges_max = COAP_EXCHANGES_MAX,
+        .request_rate = worker->options.request_rate,
         .timing = worker->options.timing,
         .metrics = worker->options.metrics,
         .send = send_message,

@@ -44,6 +44,7 @@ struct worker_options {
     uint32_t session_idle_s;
     bool plugtest; /* conformance resources are there */
     struct coap_timing timing;
+    uint32_t request_rate; /* CoAP requests a second of one peer; 0: no bound */
 };
 
 /* STATUS_SYSTEM: the link's address cannot be bound, errno says why; STATUS_UNSUPPORTED: no lb

@@ -37,24 +37,28 @@ const struct coap_bench_sent *coap_bench_take(struct coap_bench *bench, struct m
     return &bench->sent[0];
 }
 
-void coap_bench_open(struct coap_bench *bench, size_t exchanges_max)
+void coap_bench_open_as(struct coap_bench *bench, struct coap_options options)
 {
     memset(bench, 0, sizeof *bench);
     cr_assert_eq(metrics_init(&bench->metrics, worker_metrics, WORKER_METRICS_COUNT, 1), STATUS_OK);
-    struct coap_options options = {.worker_id = 5,
-                                   .hash_key = {3, 4},
-                                   .echo_key = {5, 6},
-                                   .seed = 1,
-                                   .exchanges_max = exchanges_max,
-                                   .timing = COAP_TIMING_DEFAULT,
-                                   .metrics = &bench->metrics,
-                                   .send = keep_sent,
-                                   .owner = bench};
+    options.worker_id = 5;
+    options.hash_key = (struct hash_key){3, 4};
+    options.echo_key = (struct hash_key){5, 6};
+    options.seed = 1;
+    options.timing = (struct coap_timing)COAP_TIMING_DEFAULT;
+    options.metrics = &bench->metrics;
+    options.send = keep_sent;
+    options.owner = bench;
     cr_assert_eq(coap_new(&bench->coap, &options), STATUS_OK);
     cr_assert_eq(address_parse(&bench->plain.path.address, "203.0.113.7:4711"), STATUS_OK);
     session.next_message_id = COAP_BENCH_MESSAGE_ID;
     session.rtt_ms = 0;
     bench->secured = (struct coap_peer){1, &session, bench->plain.path};
+}
+
+void coap_bench_open(struct coap_bench *bench, size_t exchanges_max)
+{
+    coap_bench_open_as(bench, (struct coap_options){.exchanges_max = exchanges_max});
 }
 
 void coap_bench_close(struct coap_bench *bench)

@@ -371,41 +371,6 @@ Test(coap, plain_coap_does_not_amplify)
     coap_bench_close(&bench);
 }
 
-/* "Upon receiving a 4.01 Unauthorized response with the Echo option, the client SHOULD resend the
- * original request with the addition of an Echo option with the received Echo option value." (RFC
- * 9175 section 2.3) */
-Test(coap, an_echo_proves_an_address)
-{
-    struct ask post = {.code = CODE_POST, .uri = "/echo?rlen=1024"};
-    struct message challenge;
-    uint8_t value[MESSAGE_ECHO_MAX];
-    struct coap_bench bench;
-    coap_bench_open(&bench, 64);
-    cr_assert_eq(coap_bench_ask(&bench, &bench.plain, 0, &post), COAP_REPLY);
-    cr_assert_eq(message_parse(&challenge, bench.reply, bench.reply_length), MESSAGE_OK);
-    cr_assert_eq(challenge.code, CODE_UNAUTHORIZED);
-    cr_assert_eq(challenge.option_count, 1);
-    cr_assert_eq(challenge.options[0].number, OPTION_ECHO);
-    cr_assert_eq(coap_bench_count(&bench, WORKER_COAP_CHALLENGES), 1);
-    memcpy(value, challenge.options[0].value, challenge.options[0].length);
-
-    post.id++;
-    post.options[0] = (struct message_option){OPTION_ECHO, challenge.options[0].length, value};
-    cr_assert_eq(coap_bench_ask(&bench, &bench.plain, 100, &post), COAP_REPLY);
-    cr_expect_eq(coap_bench_code(&bench), CODE_CHANGED);
-    cr_expect_gt(bench.reply_length, 1024);
-    struct coap_peer elsewhere = bench.plain;
-    elsewhere.path.address.port++;
-    cr_assert_eq(coap_bench_ask(&bench, &elsewhere, 100, &post), COAP_REPLY);
-    cr_expect_eq(coap_bench_code(&bench), CODE_UNAUTHORIZED);
-    post.id++;
-    cr_assert_eq(coap_bench_ask(&bench, &bench.plain, 1000 * (ECHO_LIFETIME_S + 1), &post),
-                 COAP_REPLY);
-    cr_expect_eq(coap_bench_code(&bench), CODE_UNAUTHORIZED, "it has aged");
-    cr_expect_eq(coap_bench_count(&bench, WORKER_COAP_CHALLENGES), 3);
-    coap_bench_close(&bench);
-}
-
 /* The requests that the plain side is for fit, whoever asks. */
 Test(coap, plain_tstun_fits_in_each_format)
 {
