@@ -163,6 +163,7 @@
 #define HTTP_CONNECTIONS_MAX 64
 #define HTTP_CONNECTION_MEMORY_MAX 32768 /* octets of request and headers */
 #define HTTP_IDLE_MS 10000
+#define HTTP_REQUEST_MAX 16384 /* octets of a request's body; more: 413 */
 #define HTTP_BODY_MAX 4194304 /* octets of an answer that http_get takes */
 
 /* holdfast up; what does not fit is refused at start */

@@ -41,6 +41,44 @@ static bool handle(void *owner, const char *path, struct http_reply *reply)
     return false;
 }
 
+/* What waits for an answer, and after how many turns of the loop it gets it. */
+static struct http_pending *later;
+static int later_turns;
+
+static enum http_outcome serve(void *owner, const struct http_request *request,
+                               struct http_reply *reply)
+{
+    static const char *const names[HTTP_METHODS] = {"get", "post", "put", "patch", "delete"};
+    cr_assert_eq(owner, &later);
+    if (strcmp(request->target, "/api/later") == 0) {
+        later = request->pending;
+        return HTTP_LATER;
+    }
+    if (strcmp(request->target, "/api/elsewhere") == 0) {
+        reply->status = 307;
+        reply->content_type = NULL;
+        text_add(&reply->location, "http://127.0.0.1:1%s", request->target);
+        return HTTP_DONE;
+    }
+    reply->status = 201;
+    text_add(&reply->body, "%s %s %s %s %zu:%.*s", names[request->method], request->target,
+             request->content_type ? request->content_type : "-",
+             request->accept ? request->accept : "-", request->body.length,
+             request->body.length > 8 ? 8 : (int)request->body.length,
+             (const char *)request->body.bytes);
+    return HTTP_DONE;
+}
+
+static void take_turn(void)
+{
+    if (later && later_turns-- == 0) {
+        struct http_reply reply = {.status = 200, .content_type = "text/plain"};
+        text_add(&reply.body, "at last");
+        http_answer(http, later, &reply);
+        later = NULL;
+    }
+}
+
 static void start_on(const char *where)
 {
     struct address any;
@@ -116,6 +154,7 @@ static const char *raw(const char *request)
     size_t got = 0;
     for (;;) {
         cr_assert_eq(io_turn(io, io_now_ms(io) + 5), STATUS_OK);
+        take_turn();
         http_run(http);
         ssize_t more = recv(client, reply + got, sizeof reply - 1 - got, MSG_DONTWAIT);
         if (more > 0)
@@ -232,6 +271,112 @@ Test(http, environment_names_no_proxy)
     setenv("http_proxy", "http://127.0.0.1:1", 1);
     setenv("ALL_PROXY", "http://127.0.0.1:1", 1);
     cr_assert_eq(get("/healthz").status, 200);
+}
+
+/* --- the API --- */
+
+#define CLOSE "Host: x\r\nConnection: close\r\n"
+
+static void serve_api(void)
+{
+    http_serve(http, "/api/", serve, &later);
+}
+
+Test(http, api_sees_method_target_fields_and_body)
+{
+    serve_api();
+    const char *reply = raw("PUT /api/a%2Fb/c?x=%20&y HTTP/1.1\r\nContent-Type: text/plain\r\n"
+                            "Accept: application/json\r\nContent-Length: 3\r\n" CLOSE "\r\nabc");
+    cr_assert(strstr(reply, " 201 "), "%s", reply);
+    cr_expect(strstr(reply, "put /api/a%2Fb/c?x=%20&y text/plain application/json 3:abc"), "%s",
+              reply);
+    cr_expect(strstr(raw("DELETE /api/a HTTP/1.1\r\n" CLOSE "\r\n"), "delete /api/a - - 0:"));
+    cr_expect(strstr(raw("PATCH /api/a HTTP/1.1\r\n" CLOSE "\r\n"), "patch /api/a - - 0:"));
+    cr_expect(strstr(raw("POST /api/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" CLOSE
+                         "\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"),
+                     "post /api/a - - 3:abc"));
+    cr_expect(strstr(raw("BREW /api/a HTTP/1.1\r\n" CLOSE "\r\n"), " 501 "));
+    cr_expect(strstr(raw("POST /apis HTTP/1.1\r\n" CLOSE "\r\n"), " 405 "), "not under it");
+    cr_assert_str_empty(asked);
+}
+
+Test(http, api_can_send_elsewhere)
+{
+    serve_api();
+    const char *reply = raw("GET /api/elsewhere HTTP/1.1\r\n" CLOSE "\r\n");
+    cr_assert(strstr(reply, " 307 "), "%s", reply);
+    cr_assert(strstr(reply, "Location: http://127.0.0.1:1/api/elsewhere\r\n"), "%s", reply);
+    cr_assert_not(strstr(reply, "Content-Type"));
+}
+
+static const char *post_of(size_t octets)
+{
+    static char request[HTTP_REQUEST_MAX + 256];
+    int head = snprintf(request, sizeof request,
+                        "POST /api/a HTTP/1.1\r\nContent-Length: %zu\r\n" CLOSE "\r\n", octets);
+    memset(request + head, 'b', octets);
+    request[(size_t)head + octets] = '\0';
+    return raw(request);
+}
+
+Test(http, api_bodies_are_bounded)
+{
+    char whole[32];
+    serve_api();
+    snprintf(whole, sizeof whole, " %d:bbbbbbbb", HTTP_REQUEST_MAX);
+    const char *reply = post_of(HTTP_REQUEST_MAX);
+    cr_expect(strstr(reply, " 201 ") && strstr(reply, whole), "%s", reply);
+    cr_expect(strstr(post_of(HTTP_REQUEST_MAX + 1), " 413 "));
+    cr_expect(strstr(post_of(1), " 1:b"));
+}
+
+Test(http, api_answers_later_and_others_meanwhile)
+{
+    serve_api();
+    later_turns = 20;
+    const char *reply = raw("GET /api/later HTTP/1.1\r\n" CLOSE "\r\n");
+    cr_assert(strstr(reply, " 200 "), "%s", reply);
+    cr_assert(strstr(reply, "\r\n\r\nat last"), "%s", reply);
+    cr_assert_null(later);
+}
+
+/* Connects, asks, and leaves without waiting. */
+static void ask_and_leave(const char *request)
+{
+    struct address address = http_local_address(http);
+    struct sockaddr_storage to;
+    socklen_t length = address_to_sockaddr(&address, AF_INET, &to);
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(connect(client, (struct sockaddr *)&to, length), 0);
+    cr_assert_eq(write(client, request, strlen(request)), (ssize_t)strlen(request));
+    for (int turn = 0; turn < 100 && !later; turn++) {
+        cr_assert_eq(io_turn(io, io_now_ms(io) + 5), STATUS_OK);
+        http_run(http);
+    }
+    cr_assert_not_null(later);
+    close(client);
+}
+
+Test(http, api_client_may_leave)
+{
+    serve_api();
+    later_turns = 3;
+    ask_and_leave("GET /api/later HTTP/1.1\r\n" CLOSE "\r\n");
+    for (int turn = 0; turn < 10; turn++) {
+        cr_assert_eq(io_turn(io, io_now_ms(io) + 5), STATUS_OK);
+        take_turn();
+        http_run(http);
+    }
+    cr_assert_null(later);
+    cr_assert_eq(get("/healthz").status, 200);
+}
+
+Test(http, stopping_answers_what_waits)
+{
+    serve_api();
+    later_turns = 1000;
+    ask_and_leave("GET /api/later HTTP/1.1\r\n" CLOSE "\r\n");
+    later = NULL; /* stop follows */
 }
 
 Test(http_v6, is_served)
