@@ -33,9 +33,12 @@ typedef void dtls_receive_fn(void *owner, struct session *session, uint64_t now_
 typedef size_t dtls_probe_fn(void *owner, struct session *session, uint8_t *space, size_t size);
 /* The session leaves this worker's memory with this call. */
 typedef void dtls_ended_fn(void *owner, const struct session *session);
-/* The session has come from the store: what its peer has been answered before. */
-typedef void dtls_adopted_fn(void *owner, const struct session *session,
-                             const struct store_exchange *exchanges, size_t count);
+/* The session has come from the store: `claimed` has what its peer has been answered before, and
+ * its relations. */
+typedef void dtls_adopted_fn(void *owner, struct session *session,
+                             const struct store_answer *claimed);
+/* Is the session's peer owed what it will not ask for again? It stays in memory then. */
+typedef bool dtls_obliged_fn(void *owner, const struct session *session);
 
 /* What came of dtls_claim; the session is there if it is STORE_OK and its record can be used. */
 typedef void dtls_claimed_fn(void *owner, const struct cid *cid, enum store_outcome outcome);
@@ -59,6 +62,7 @@ struct dtls_options {
     dtls_ended_fn *ended;
     dtls_adopted_fn *adopted;
     dtls_claimed_fn *claimed; /* of dtls_claim */
+    dtls_obliged_fn *obliged;
     void *owner;
 };
 

@@ -255,8 +255,7 @@ enum status dtls_adopt(void *owner, const struct cid *cid, const struct store_an
         cid_source_learn(&dtls->cids, cid);
         dtls_count(dtls, WORKER_SESSIONS_ADOPTED);
         count_sessions(dtls);
-        dtls->options.adopted(dtls->options.owner, session, claimed->exchanges,
-                              claimed->exchange_count);
+        dtls->options.adopted(dtls->options.owner, session, claimed);
     }
     keys_wipe(plain, sizeof(plain));
     keys_wipe(&record, sizeof(record));
@@ -339,7 +338,8 @@ void dtls_run_store(struct dtls *dtls)
     bool could_come_back = store_trouble(dtls->options.store) == NULL;
     while (oldest_idle_ms(dtls) <= dtls->now_ms) {
         struct session *oldest = dtls->sessions.oldest;
-        if (!could_come_back || oldest->dirty || oldest->saving) {
+        if (!could_come_back || oldest->dirty || oldest->saving ||
+            dtls->options.obliged(dtls->options.owner, oldest)) {
             /* With its last mark unsaved it would come back with an old window. */
             session_touch(&dtls->sessions, oldest, (uint32_t)(dtls->now_ms / 1000));
             continue;

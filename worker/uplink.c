@@ -289,6 +289,15 @@ uint8_t uplink_find_lb(struct uplink *uplink, uint32_t name)
     return (uint8_t)at;
 }
 
+bool uplink_is_reached(const struct uplink *uplink)
+{
+    for (size_t i = 0; i < uplink->peer_count; i++) {
+        if (is_alive(uplink, &uplink->peers[i]))
+            return true;
+    }
+    return false;
+}
+
 struct boot_id uplink_boot(const struct uplink *uplink)
 {
     return uplink->sealer.boot;

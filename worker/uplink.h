@@ -11,6 +11,7 @@
 #include "shared/status.h"
 #include "worker/path.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,6 +53,9 @@ void uplink_set_health(struct uplink *uplink, uint16_t worker_id, enum frame_sta
 uint32_t uplink_lb_name(const struct uplink *uplink, uint8_t lb);
 /* The number of the lb of that name, heard yet or not. PATH_LB_UNKNOWN: no room. */
 uint8_t uplink_find_lb(struct uplink *uplink, uint32_t name);
+
+/* Does any lb live that talks to this boot? */
+bool uplink_is_reached(const struct uplink *uplink);
 
 /* Of this process; it names the boot in the membership as well. */
 struct boot_id uplink_boot(const struct uplink *uplink);

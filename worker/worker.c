@@ -4,6 +4,7 @@
 #include "shared/log.h"
 #include "worker/coap.h"
 #include "worker/dtls.h"
+#include "worker/heirs.h"
 #include "worker/member.h"
 #include "worker/metrics.h"
 #include "worker/uplink.h"
@@ -28,7 +29,8 @@ struct worker {
     struct coap *coap; /* from joining on, as is dtls */
     size_t commits;    /* replies that wait for the store */
     bool has_dtls;
-    bool failed; /* what an id needs could not be set up */
+    struct heirs heirs; /* with has_dtls */
+    bool failed;        /* what an id needs could not be set up */
     struct dtls dtls;
     uint8_t reply[COAP_MESSAGE_SIZE_MAX];
 };
@@ -193,21 +195,93 @@ static size_t write_probe(void *owner, struct session *session, uint8_t *space, 
 }
 
 /* An exchange that is unusable is as good as one that was never stored. */
-static void restore_exchanges(void *owner, const struct session *session,
-                              const struct store_exchange *exchanges, size_t count)
+static void restore_session(void *owner, struct session *session,
+                            const struct store_answer *claimed)
 {
     struct worker *worker = owner;
     struct coap_now now = coap_now_at(io_now_ms(worker->options.io));
-    for (size_t i = 0; i < count; i++) {
-        if (coap_restore(worker->coap, session->id, now, exchanges[i].value) != STATUS_OK)
+    for (size_t i = 0; i < claimed->exchange_count; i++) {
+        if (coap_restore(worker->coap, session->id, now, claimed->exchanges[i].value) != STATUS_OK)
             metrics_add(worker->options.metrics, 0, WORKER_STORED_FORMAT, 1);
     }
+}
+
+/* No resource of ours can be observed yet. */
+static bool is_obliged(void *owner, const struct session *session)
+{
+    (void)owner;
+    (void)session;
+    return false;
+}
+
+/* Lost to another worker, perhaps by mistake; or ended, and then the search finds nothing. */
+static void stir_heirs(struct worker *worker, const struct session *session)
+{
+    if (worker->stage == WORKER_SERVING && is_obliged(worker, session) &&
+        heirs_route(&worker->heirs, &session->own_cid) == worker_id(worker))
+        heirs_stir(&worker->heirs);
 }
 
 static void forget_session(void *owner, const struct session *session)
 {
     struct worker *worker = owner;
+    stir_heirs(worker, session);
     coap_forget(worker->coap, session->id);
+}
+
+/* --- heirs --- */
+
+static void session_claimed(void *owner, const struct cid *cid, enum store_outcome outcome)
+{
+    struct worker *worker = owner;
+    (void)cid;
+    heirs_claimed(&worker->heirs, outcome);
+}
+
+static bool is_reached(void *owner)
+{
+    const struct worker *worker = owner;
+    return uplink_is_reached(worker->uplink);
+}
+
+static bool holds_session(void *owner, const struct cid *cid)
+{
+    struct worker *worker = owner;
+    return dtls_holds(&worker->dtls, cid);
+}
+
+static enum status claim_session(void *owner, const struct cid *cid)
+{
+    struct worker *worker = owner;
+    return dtls_claim(&worker->dtls, cid);
+}
+
+static void give_session(void *owner, const struct cid *cid)
+{
+    struct worker *worker = owner;
+    dtls_give(&worker->dtls, cid);
+}
+
+static enum status start_heirs(struct worker *worker, uint16_t id)
+{
+    uint8_t seed[16];
+    enum status status =
+        keys_derive(worker->options.cluster_key, KEY_HASH_SEED, NULL, 0, seed, sizeof(seed));
+    const struct heirs_options options = {
+        .store = worker->options.store,
+        .configs = worker->dtls.cids.configs,
+        .hash_key = hash_key_from(seed),
+        .worker_id = id,
+        .metrics = worker->options.metrics,
+        .is_reached = is_reached,
+        .holds = holds_session,
+        .claim = claim_session,
+        .give = give_session,
+        .owner = worker,
+    };
+    if (status == STATUS_OK)
+        status = heirs_init(&worker->heirs, &options, io_now_ms(worker->options.io));
+    return status;
 }
 
 /* --- an id, and what it takes to serve --- */
@@ -259,7 +333,9 @@ static enum status start_dtls(struct worker *worker, uint16_t id)
         .receive = receive_content,
         .probe = write_probe,
         .ended = forget_session,
-        .adopted = restore_exchanges,
+        .adopted = restore_session,
+        .obliged = is_obliged,
+        .claimed = session_claimed,
         .owner = worker,
     };
     enum status status = dtls_init(&worker->dtls, &dtls, io_now_ms(options->io));
@@ -273,6 +349,8 @@ static void joined(void *owner, uint16_t id)
     enum status status = start_coap(worker, id);
     if (status == STATUS_OK)
         status = start_dtls(worker, id);
+    if (status == STATUS_OK)
+        status = start_heirs(worker, id);
     if (status != STATUS_OK) {
         log_line(LOG_ERROR, "worker", "cannot serve", "id=%u error=%s", id, status_text(status));
         worker->failed = true;
@@ -350,6 +428,7 @@ void worker_free(struct worker *worker)
         return;
     if (worker->has_dtls)
         dtls_free(&worker->dtls);
+    heirs_free(&worker->heirs);
     coap_free(worker->coap);
     uplink_free(worker->uplink);
     vault_free(&worker->vault);
@@ -426,6 +505,7 @@ void worker_run(struct worker *worker, uint64_t now_ms)
     const struct coap_now now = coap_now_at(now_ms);
     coap_turn(worker->coap, now); /* the store answers from within dtls_run */
     dtls_run(&worker->dtls, now_ms);
+    heirs_run(&worker->heirs, now_ms);
     coap_run(worker->coap, now);
     uplink_set_health(worker->uplink, worker_id(worker),
                       worker->stage == WORKER_SERVING ? FRAME_STATE_SERVING : FRAME_STATE_DRAINING,
@@ -446,5 +526,6 @@ uint64_t worker_next_ms(const struct worker *worker)
         next_ms = sooner(next_ms, io_now_ms(worker->options.io) + PING_INTERVAL_MS / 2);
     if (!worker->has_dtls)
         return next_ms;
+    next_ms = sooner(next_ms, heirs_next_ms(&worker->heirs));
     return sooner(next_ms, sooner(dtls_next_ms(&worker->dtls), coap_next_ms(worker->coap)));
 }

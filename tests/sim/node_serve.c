@@ -149,18 +149,25 @@ static size_t write_probe(void *owner, struct session *session, uint8_t *space, 
     return writer_ok(&writer) ? writer_length(&writer) : 0;
 }
 
-static void restore_exchanges(void *owner, const struct session *session,
-                              const struct store_exchange *exchanges, size_t count)
+static void restore_session(void *owner, struct session *session,
+                            const struct store_answer *claimed)
 {
     struct node *node = owner;
     oracle_adopted(node->sim, node, session);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < claimed->exchange_count; i++) {
         enum status status =
-            coap_restore(node->coap, session->id, coap_now_of(node), exchanges[i].value);
+            coap_restore(node->coap, session->id, coap_now_of(node), claimed->exchanges[i].value);
         if (status != STATUS_OK)
             sim_violated(node->sim, INVARIANT_COMMIT, "an exchange could not be restored: %s",
                          status_text(status));
     }
+}
+
+static bool is_obliged(void *owner, const struct session *session)
+{
+    (void)owner;
+    (void)session;
+    return false;
 }
 
 static void forget_session(void *owner, const struct session *session)
@@ -210,7 +217,8 @@ static void start_dtls(struct node *node, uint16_t id)
         .receive = receive_content,
         .probe = write_probe,
         .ended = forget_session,
-        .adopted = restore_exchanges,
+        .adopted = restore_session,
+        .obliged = is_obliged,
         .owner = node,
     };
     node->dtls = calloc(1, sizeof(*node->dtls));

@@ -313,14 +313,19 @@ static void count_ended(void *owner, const struct session *session)
     endpoint->ended++;
 }
 
-static void count_adopted(void *owner, const struct session *session,
-                          const struct store_exchange *exchanges, size_t count)
+static void count_adopted(void *owner, struct session *session, const struct store_answer *claimed)
 {
     struct endpoint *endpoint = owner;
     (void)session;
-    (void)exchanges;
-    endpoint->exchanges += count;
+    endpoint->exchanges += claimed->exchange_count;
     endpoint->adopted++;
+}
+
+static bool is_obliged(void *owner, const struct session *session)
+{
+    const struct endpoint *endpoint = owner;
+    (void)session;
+    return endpoint->is_obliged;
 }
 
 static void keep_claimed(void *owner, const struct cid *cid, enum store_outcome outcome)
@@ -380,6 +385,7 @@ void endpoint_open(struct endpoint *endpoint, const struct endpoint_options *opt
         .probe = write_probe,
         .ended = count_ended,
         .adopted = count_adopted,
+        .obliged = is_obliged,
         .claimed = keep_claimed,
         .owner = endpoint,
     };

@@ -45,7 +45,8 @@ struct endpoint {
     size_t adopted;
     size_t exchanges; /* that came with them */
     size_t probes;
-    size_t claimed; /* answers to dtls_claim */
+    bool is_obliged; /* of each session */
+    size_t claimed;  /* answers to dtls_claim */
     enum store_outcome claim_outcome;
 };
 

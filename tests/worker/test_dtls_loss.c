@@ -177,6 +177,19 @@ Test(dtls_loss, an_idle_session_leaves_memory_and_comes_back)
     close_forgetful();
 }
 
+Test(dtls_loss, an_idle_session_stays_while_its_peer_is_owed_something)
+{
+    open_forgetful();
+    endpoint_run(&first, MARK_INTERVAL_MS);
+    first.is_obliged = true;
+    endpoint_run(&first, IDLE_MS);
+    cr_expect_eq(endpoint_sessions(&first), 1);
+    first.is_obliged = false;
+    endpoint_run(&first, IDLE_MS);
+    cr_expect_eq(endpoint_sessions(&first), 0);
+    close_forgetful();
+}
+
 /* It would come back with a window that knows nothing of what it has just received. */
 Test(dtls_loss, a_session_stays_while_its_mark_is_on_its_way)
 {

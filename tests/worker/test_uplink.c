@@ -333,11 +333,13 @@ Test(uplink, loses_what_goes_nowhere)
     send_by(&fixture, PATH_LB_UNKNOWN);
     struct frame frame;
     meet(&fixture, &fixture.lb);
+    cr_expect_not(uplink_is_reached(fixture.uplink));
     send_by(&fixture, PATH_LB_UNKNOWN); /* its PING was to anybody: it may be an old one */
     make_data(&fixture.lb, 1, 10);
     send_packet(&fixture, &fixture.lb);
     cr_assert(await_frame(&fixture, &fixture.lb, &frame));
     cr_assert_eq(frame.count, 1);
+    cr_expect(uplink_is_reached(fixture.uplink));
     end(&fixture);
 }
 
