@@ -126,13 +126,25 @@ static void carry_out(struct store_lmdb *lmdb, const struct store_question *ques
         lmdb_list_members(lmdb, answer);
         break;
     case STORE_SAVE_RELATION:
+        lmdb_save_relation(lmdb, question, answer);
+        break;
     case STORE_LIST_OBLIGED:
+        lmdb_list_obliged(lmdb, question, answer);
+        break;
     case STORE_PUT_TOPIC:
+        lmdb_put_topic(lmdb, question, answer);
+        break;
     case STORE_GET_TOPIC:
+        lmdb_get_topic(lmdb, question, answer);
+        break;
     case STORE_REMOVE_TOPIC:
+        lmdb_remove_topic(lmdb, question, answer);
+        break;
     case STORE_LIST_TOPICS:
+        lmdb_list_topics(lmdb, question, answer);
+        break;
     case STORE_LIST_CHANGES:
-        answer->outcome = STORE_UNAVAILABLE;
+        lmdb_list_changes(lmdb, question, answer);
         break;
     }
 }

@@ -5,10 +5,16 @@
  *
  *   database    key                          value, after the format
  *   meta        "clock"                      host's boot 40 ‖ offset 8 ‖ newest time 8
+ *               "topics"                     newest number 8 ‖ newest that a lost tombstone had 8
  *   identities  identity                     sealed
  *   sessions    CID                          store_record.h
  *   addresses   address 18                   CID
  *   exchanges   CID length 1 ‖ CID ‖ slot 1  expiry 8 ‖ value
+ *   relations   page 1 ‖ CID length 1 ‖ CID ‖ slot 1
+ *                                            value
+ *   topics      name                         number 8 ‖ 1, or 0: removed ‖ value
+ *   changes     number 8                     name of the topic whose latest change it is
+ *   tombstones  number 8                     name; those of `changes` that are removals
  *   members     worker id 2                  expiry 8 ‖ state 1 ‖ boot 12 ‖ link 18 ‖ http 18
  *   leases      CID config 1                 next nonce 8
  *   log         number 8                     time 8 ‖ event
@@ -30,6 +36,10 @@ enum lmdb_database {
     LMDB_SESSIONS,
     LMDB_ADDRESSES,
     LMDB_EXCHANGES,
+    LMDB_RELATIONS,
+    LMDB_TOPICS,
+    LMDB_CHANGES,
+    LMDB_TOMBSTONES,
     LMDB_MEMBERS,
     LMDB_LEASES,
     LMDB_LOG,
@@ -108,6 +118,10 @@ MDB_cursor *lmdb_cursor(struct store_lmdb *lmdb, enum lmdb_database database);
 /* False at the end, or after a failure. `key` is where MDB_SET_RANGE begins. */
 bool lmdb_move(struct store_lmdb *lmdb, MDB_cursor *cursor, MDB_cursor_op move, struct octets *key,
                struct octets *value);
+/* Moves a cursor through the keys that differ from `first` in their last octet only, which is 0
+ * there; started: false at first. */
+bool lmdb_next_slot(struct store_lmdb *lmdb, MDB_cursor *cursor, struct octets first, bool *started,
+                    struct octets *key, struct octets *value);
 /* The rest of a value after its format; false, and counted, for another format. */
 bool lmdb_body(struct store_lmdb *lmdb, struct octets value, struct cursor *body);
 
@@ -146,9 +160,37 @@ void lmdb_save_exchange(struct store_lmdb *lmdb, const struct store_question *qu
                         struct store_answer *answer);
 void lmdb_remove_session(struct store_lmdb *lmdb, const struct store_question *question,
                          struct store_answer *answer);
-/* The session with its exchanges and its address. */
+/* Whether who asks owns the session, and there is room for what it writes beside it; then it is
+ * renewed, else the outcome says why not. */
+bool lmdb_renew_owned(struct store_lmdb *lmdb, const struct store_question *question,
+                      struct store_answer *answer);
+/* The session with its exchanges, its relations and its address. */
 void lmdb_forget_session(struct store_lmdb *lmdb, struct octets cid,
                          const struct store_record *record);
+
+/* --- questions: store_lmdb_relation.c --- */
+
+void lmdb_save_relation(struct store_lmdb *lmdb, const struct store_question *question,
+                        struct store_answer *answer);
+void lmdb_list_obliged(struct store_lmdb *lmdb, const struct store_question *question,
+                       struct store_answer *answer);
+/* Of a claim. */
+void lmdb_keep_relations(struct store_lmdb *lmdb, const struct cid *cid,
+                         struct store_answer *answer);
+void lmdb_forget_relations(struct store_lmdb *lmdb, const struct cid *cid);
+
+/* --- questions: store_lmdb_topic.c --- */
+
+void lmdb_put_topic(struct store_lmdb *lmdb, const struct store_question *question,
+                    struct store_answer *answer);
+void lmdb_get_topic(struct store_lmdb *lmdb, const struct store_question *question,
+                    struct store_answer *answer);
+void lmdb_remove_topic(struct store_lmdb *lmdb, const struct store_question *question,
+                       struct store_answer *answer);
+void lmdb_list_topics(struct store_lmdb *lmdb, const struct store_question *question,
+                      struct store_answer *answer);
+void lmdb_list_changes(struct store_lmdb *lmdb, const struct store_question *question,
+                       struct store_answer *answer);
 
 /* --- questions: store_lmdb_member.c --- */
 

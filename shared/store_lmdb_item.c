@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "shared/store_lmdb.h"
 
 bool lmdb_check(struct store_lmdb *lmdb, int result)
@@ -83,4 +85,16 @@ bool lmdb_move(struct store_lmdb *lmdb, MDB_cursor *cursor, MDB_cursor_op move, 
     *key = lmdb_octets(found_key);
     *value = lmdb_octets(found);
     return true;
+}
+
+bool lmdb_next_slot(struct store_lmdb *lmdb, MDB_cursor *cursor, struct octets first, bool *started,
+                    struct octets *key, struct octets *value)
+{
+    if (!*started)
+        *key = first;
+    bool moved = lmdb_move(lmdb, cursor, *started ? MDB_NEXT : MDB_SET_RANGE, key, value);
+    *started = true;
+    /* The CID's length stands before it, so no other session's key begins like this one. */
+    return moved && key->length == first.length &&
+           memcmp(key->bytes, first.bytes, first.length - 1) == 0;
 }

@@ -85,19 +85,6 @@ static struct octets exchange_key(struct octets cid, uint8_t slot,
 
 /* --- exchanges of a session --- */
 
-/* Moves a cursor through the session's exchanges. */
-static bool next_exchange(struct store_lmdb *lmdb, MDB_cursor *cursor, struct octets first,
-                          bool *started, struct octets *key, struct octets *value)
-{
-    if (!*started)
-        *key = first;
-    bool moved = lmdb_move(lmdb, cursor, *started ? MDB_NEXT : MDB_SET_RANGE, key, value);
-    *started = true;
-    /* The CID's length stands first, so no other session's key begins like ours. */
-    return moved && key->length == first.length &&
-           memcmp(key->bytes, first.bytes, first.length - 1) == 0;
-}
-
 void lmdb_forget_session(struct store_lmdb *lmdb, struct octets cid,
                          const struct store_record *record)
 {
@@ -113,10 +100,13 @@ void lmdb_forget_session(struct store_lmdb *lmdb, struct octets cid,
     struct octets key;
     struct octets value;
     bool started = false;
-    while (cursor && next_exchange(lmdb, cursor, from, &started, &key, &value))
+    while (cursor && lmdb_next_slot(lmdb, cursor, from, &started, &key, &value))
         (void)lmdb_check(lmdb, mdb_cursor_del(cursor, 0));
     if (cursor)
         mdb_cursor_close(cursor);
+    struct cid whole = {.length = (uint8_t)cid.length};
+    memcpy(whole.bytes, cid.bytes, cid.length);
+    lmdb_forget_relations(lmdb, &whole);
     lmdb_delete(lmdb, LMDB_SESSIONS, cid);
 }
 
@@ -131,7 +121,7 @@ static void keep_exchanges(struct store_lmdb *lmdb, struct octets cid, struct st
     struct octets key;
     struct octets value;
     bool started = false;
-    while (cursor && next_exchange(lmdb, cursor, from, &started, &key, &value)) {
+    while (cursor && lmdb_next_slot(lmdb, cursor, from, &started, &key, &value)) {
         struct cursor body;
         uint8_t slot = key.bytes[key.length - 1];
         if (!lmdb_body(lmdb, value, &body))
@@ -195,6 +185,7 @@ void lmdb_claim_session(struct store_lmdb *lmdb, const struct store_question *qu
         store_batch_keep(&lmdb->batch, (struct octets){record.sealed, record.sealed_length});
     answer->mark = store_batch_keep(&lmdb->batch, (struct octets){record.mark, record.mark_length});
     keep_exchanges(lmdb, cid, answer);
+    lmdb_keep_relations(lmdb, &question->waiter.subject, answer);
     put(lmdb, cid, &record);
 }
 
@@ -268,6 +259,21 @@ void lmdb_save_exchange(struct store_lmdb *lmdb, const struct store_question *qu
     lmdb_put(lmdb, LMDB_EXCHANGES, exchange_key(cid_of(question), question->slot, key), &writer);
     if (question->second.length > 0)
         lmdb_log_append(lmdb, question->second);
+}
+
+/* A relation that is emptied needs no room. */
+bool lmdb_renew_owned(struct store_lmdb *lmdb, const struct store_question *question,
+                      struct store_answer *answer)
+{
+    struct store_record record;
+    if (!find_owned(lmdb, question, &record, answer))
+        return false;
+    if (lmdb->is_crowded && question->first.length + question->second.length > 0) {
+        answer->outcome = STORE_UNAVAILABLE;
+        return false;
+    }
+    put(lmdb, cid_of(question), &record);
+    return true;
 }
 
 void lmdb_remove_session(struct store_lmdb *lmdb, const struct store_question *question,

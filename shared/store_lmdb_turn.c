@@ -14,7 +14,7 @@
  */
 #define RESERVE_SHARE 32
 #define RESERVE_PAGES_MIN 256 /* but no more than a quarter of a small map */
-/* Pages that a question may copy or fill: a leaf and its branches in three databases, the most of
+/* Pages that a question may copy or fill: a leaf and its branches in a few databases, the most of
  * which it shares with the others of its turn. A turn is so short that they are there. */
 #define QUESTION_PAGES_MAX 8
 #define TURN_MIN 4
@@ -23,10 +23,18 @@
 #define DISK_FULL_SIZE 1048576 /* octets free, or fewer */
 
 static const char *const names[LMDB_DATABASES_COUNT] = {
-    [LMDB_META] = "meta",           [LMDB_IDENTITIES] = "identities",
-    [LMDB_SESSIONS] = "sessions",   [LMDB_ADDRESSES] = "addresses",
-    [LMDB_EXCHANGES] = "exchanges", [LMDB_MEMBERS] = "members",
-    [LMDB_LEASES] = "leases",       [LMDB_LOG] = "log",
+    [LMDB_META] = "meta",
+    [LMDB_IDENTITIES] = "identities",
+    [LMDB_SESSIONS] = "sessions",
+    [LMDB_ADDRESSES] = "addresses",
+    [LMDB_EXCHANGES] = "exchanges",
+    [LMDB_RELATIONS] = "relations",
+    [LMDB_TOPICS] = "topics",
+    [LMDB_CHANGES] = "changes",
+    [LMDB_TOMBSTONES] = "tombstones",
+    [LMDB_MEMBERS] = "members",
+    [LMDB_LEASES] = "leases",
+    [LMDB_LOG] = "log",
 };
 
 /* --- trouble --- */

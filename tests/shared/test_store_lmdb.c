@@ -32,6 +32,8 @@ static const struct store_contract_engine engine = {
         store_contract_end(&contract);            \
     }
 STORE_CONTRACT(TEST)
+STORE_CONTRACT_RELATIONS(TEST)
+STORE_CONTRACT_TOPICS(TEST)
 
 /* A test of this engine alone, with a contract begun and ended around it. */
 #define LMDB_TEST(name)                                \
