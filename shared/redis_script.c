@@ -19,13 +19,13 @@
 
 /* The head of a session that is there, readable and, where a fence is given, the asker's; else nil
  * and why. */
-#define HEAD                                                  \
-    "local function head(key, fence)\n"                       \
-    "  local h = call('GETRANGE', key, 0, 29)\n"              \
-    "  if #h == 0 then return nil, 'n' end\n"                 \
-    "  if #h < 30 or byte(h) ~= 1 then return nil, 'v' end\n" \
-    "  if sub(h, 2, 9) ~= fence then return nil, 's' end\n"   \
-    "  return h\n"                                            \
+#define HEAD                                                                   \
+    "local function head(key, fence)\n"                                        \
+    "  local h = call('GETRANGE', key, 0, 29)\n"                               \
+    "  if #h == 0 then return nil, 'n' end\n"                                  \
+    "  if #h < 30 or byte(h) ~= 1 and byte(h) ~= 2 then return nil, 'v' end\n" \
+    "  if sub(h, 2, 9) ~= fence then return nil, 's' end\n"                    \
+    "  return h\n"                                                             \
     "end\n"
 
 /* The key of an address is in a slot of its own, where this script may not go. So it is renewed by
@@ -53,6 +53,21 @@
     "  return first\n"                                                          \
     "end\n"
 
+/* A change of a topic: its number is the time, or the next if that is taken, so that it rises even
+ * over changes that a failover has lost. What is stored under a name is strange if it is of another
+ * version. */
+#define CHANGE                                                  \
+    "local function change(name)\n"                             \
+    "  local n = tonumber(call('HGET', KEYS[5], 'n') or 0)\n"   \
+    "  n = math.max(n + 1, now())\n"                            \
+    "  call('HSET', KEYS[5], 'n', string.format('%.0f', n))\n"  \
+    "  call('ZADD', KEYS[2], string.format('%.0f', n), name)\n" \
+    "  return n\n"                                              \
+    "end\n"                                                     \
+    "local function strange(old)\n"                             \
+    "  return old and (#old < 9 or byte(old) ~= 1)\n"           \
+    "end\n"
+
 #define MEMBER                                                         \
     "local function live(id, t)\n"                                     \
     "  local v = call('HGET', KEYS[1], id)\n"                          \
@@ -74,18 +89,24 @@ static const char *const texts[REDIS_SCRIPTS] = {
     "local ttl, lease, reserved = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])\n"
     "local v = call('GET', KEYS[1])\n"
     "if not v then return 'n' end\n"
-    "if #v < 30 or byte(v) ~= 1 then return 'v' end\n"
-    "local _, fence, _, next, created, alen, room, length = unpack('>BI8I2I8I8BBB', v)\n"
+    "if #v < 30 or byte(v) ~= 1 and byte(v) ~= 2 then return 'v' end\n"
+    "local version, fence, _, next, created, alen, room, length = unpack('>BI8I2I8I8BBB', v)\n"
     "if length > room or #v < 30 + room + alen then return 'v' end\n"
+    "local sealed, relations = sub(v, 31 + room + alen), ''\n"
+    "if version == 2 then\n"
+    "  if #sealed < 2 then return 'v' end\n"
+    "  local n = unpack('>I2', sealed)\n"
+    "  if #sealed < 2 + n then return 'v' end\n"
+    "  sealed, relations = sub(sealed, 3, 2 + n), sub(sealed, 3 + n)\n"
+    "end\n"
     "local first = block(next, created, lease, reserved)\n"
     "if not first then return 'x' end\n"
     "fence = fence + 1\n"
     "call('SETRANGE', KEYS[1], 1, pack('>I8', fence) .. ARGV[4] .. "
     "pack('>I8', first + lease))\n"
     "call('PEXPIRE', KEYS[1], ttl)\n"
-    "local sealed = sub(v, 31 + room + alen)\n"
     "local out = {ok(due(KEYS[1], alen, room, ttl)), pack('>I8I8B', fence, first, length),\n"
-    "  sub(v, 31, 30 + length), pack('>I2', #sealed), sealed}\n"
+    "  sub(v, 31, 30 + length), pack('>I2', #sealed), sealed, pack('>I2', #relations), relations}\n"
     "local all = call('HGETALL', KEYS[2])\n"
     "if #all > 0 then\n"
     "  local t = now()\n"
@@ -145,6 +166,59 @@ static const char *const texts[REDIS_SCRIPTS] = {
                         "call('PEXPIRE', KEYS[1], ttl)\n"
                         "return ok(due(KEYS[1], alen, room, ttl))\n",
 
+    /* In place where the length is as before, as that of a relation's number is; else the session
+     * is written anew, with its relations behind it. */
+    [REDIS_RELATION] = COMMON HEAD DUE
+    "local key, ttl, slot, value = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[3]), ARGV[4]\n"
+    "local h, why = head(key, ARGV[2])\n"
+    "if not h then return why end\n"
+    "local v, alen, room = call('GET', key), byte(h, 28, 29)\n"
+    "local base, kept, place = 30 + room + alen, {}, nil\n"
+    "local sealed, i = sub(v, base + 1), #v + 1\n"
+    "if byte(h) == 2 then\n"
+    "  if #sealed < 2 then return 'v' end\n"
+    "  local n = unpack('>I2', sealed)\n"
+    "  if #sealed < 2 + n then return 'v' end\n"
+    "  sealed, i = sub(sealed, 3, 2 + n), base + 3 + n\n"
+    "end\n"
+    "while i <= #v do\n"
+    "  if i + 2 > #v then return 'v' end\n"
+    "  local s, n = unpack('>BI2', v, i)\n"
+    "  if s ~= slot then\n"
+    "    kept[#kept + 1] = sub(v, i, i + 2 + n)\n"
+    "  elseif n == #value then\n"
+    "    place = i + 2\n"
+    "  end\n"
+    "  i = i + 3 + n\n"
+    "end\n"
+    "if place then\n"
+    "  call('SETRANGE', key, place, value)\n"
+    "  call('PEXPIRE', key, ttl)\n"
+    "else\n"
+    "  if #value > 0 then kept[#kept + 1] = pack('>BI2', slot, #value) .. value end\n"
+    "  if #kept > 0 then\n"
+    "    v = string.char(2) .. sub(v, 2, base) .. pack('>I2', #sealed) .. sealed\n"
+    "      .. table.concat(kept)\n"
+    "  else\n"
+    "    v = string.char(1) .. sub(v, 2, base) .. sealed\n"
+    "  end\n"
+    "  call('SET', key, v, 'PX', ttl)\n"
+    "  if byte(h) == 1 and #kept > 0 then call('SADD', KEYS[2], ARGV[5]) end\n"
+    "  if byte(h) == 2 and #kept == 0 then call('SREM', KEYS[2], ARGV[5]) end\n"
+    "end\n"
+    "if #ARGV[6] > 0 then\n"
+    "  call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[7], '*', 'e', ARGV[6])\n"
+    "end\n"
+    "return ok(due(key, alen, room, ttl))\n",
+
+    [REDIS_OBLIGED] = COMMON "local r = call('SSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])\n"
+                             "local out = {ok(''), pack('>I8', tonumber(r[1]))}\n"
+                             "for i = 1, #r[2] do\n"
+                             "  out[#out + 1] = string.char(#r[2][i])\n"
+                             "  out[#out + 1] = r[2][i]\n"
+                             "end\n"
+                             "return table.concat(out)\n",
+
     [REDIS_REMOVE] = COMMON HEAD "local h, why = head(KEYS[1], ARGV[1])\n"
                                  "if not h then return why end\n"
                                  "local alen, room = byte(h, 28, 29)\n"
@@ -153,7 +227,7 @@ static const char *const texts[REDIS_SCRIPTS] = {
                                  "  address = call('GETRANGE', KEYS[1], 30 + room, 47 + room)\n"
                                  "end\n"
                                  "call('DEL', KEYS[1], KEYS[2])\n"
-                                 "return ok(address)\n",
+                                 "return ok(address) .. string.char(byte(h) - 1)\n",
 
     [REDIS_ADDRESS_KEEP] = COMMON "if call('GET', KEYS[1]) ~= ARGV[1] then return 'n' end\n"
                                   "call('PEXPIRE', KEYS[1], ARGV[2])\n"
@@ -213,6 +287,57 @@ static const char *const texts[REDIS_SCRIPTS] = {
                              "  end\n"
                              "end\n"
                              "return table.concat(out)\n",
+
+    [REDIS_TOPIC_PUT] = COMMON CHANGE
+    "local mode, name, value = ARGV[1], ARGV[2], ARGV[3]\n"
+    "local old = call('HGET', KEYS[1], name)\n"
+    "if strange(old) then return 'v' end\n"
+    "if old and mode == 'c' then return 'e' end\n"
+    "if not old and mode == 'u' then return 'n' end\n"
+    "if not old and call('HLEN', KEYS[1]) >= tonumber(ARGV[4]) then return 'x' end\n"
+    "local n = change(name)\n"
+    "call('HSET', KEYS[1], name, pack('>BI8', 1, n) .. value)\n"
+    "if not old then\n"
+    "  call('ZADD', KEYS[3], 0, name)\n"
+    "  call('ZREM', KEYS[4], name)\n"
+    "end\n"
+    "return ok('') .. pack('>I8', n)\n",
+
+    [REDIS_TOPIC_REMOVE] =
+        COMMON CHANGE "local name, old = ARGV[1], call('HGET', KEYS[1], ARGV[1])\n"
+                      "if not old then return 'n' end\n"
+                      "if strange(old) then return 'v' end\n"
+                      "local n = change(name)\n"
+                      "call('HDEL', KEYS[1], name)\n"
+                      "call('ZREM', KEYS[3], name)\n"
+                      "call('ZADD', KEYS[4], string.format('%.0f', n), name)\n"
+                      "while call('ZCARD', KEYS[4]) > tonumber(ARGV[2]) do\n"
+                      "  local oldest = call('ZPOPMIN', KEYS[4])\n"
+                      "  call('ZREM', KEYS[2], oldest[1])\n"
+                      "  call('HSET', KEYS[5], 'lost', oldest[2])\n"
+                      "end\n"
+                      "return ok('') .. pack('>I8', n)\n",
+
+    [REDIS_TOPICS] =
+        COMMON "local from, out = '-', {ok('')}\n"
+               "if #ARGV[1] > 0 then from = '(' .. ARGV[1] end\n"
+               "local names = call('ZRANGEBYLEX', KEYS[1], from, '+', 'LIMIT', 0, ARGV[2])\n"
+               "for i = 1, #names do\n"
+               "  out[#out + 1] = string.char(#names[i])\n"
+               "  out[#out + 1] = names[i]\n"
+               "end\n"
+               "return table.concat(out)\n",
+
+    [REDIS_CHANGES] = COMMON
+    "local state = call('HMGET', KEYS[2], 'n', 'lost')\n"
+    "local out = {ok(''), pack('>I8I8', tonumber(state[1] or 0), tonumber(state[2] or 0))}\n"
+    "local all = call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf', 'WITHSCORES', 'LIMIT',\n"
+    "  0, ARGV[2])\n"
+    "for i = 1, #all, 2 do\n"
+    "  out[#out + 1] = pack('>I8B', tonumber(all[i + 1]), #all[i])\n"
+    "  out[#out + 1] = all[i]\n"
+    "end\n"
+    "return table.concat(out)\n",
 };
 
 const char *redis_script_text(enum redis_script script)

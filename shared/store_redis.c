@@ -296,6 +296,10 @@ static void spell_numbers(struct store_redis *store, const struct store_options 
         {store->texts.exchange_ms, COAP_EXCHANGE_LIFETIME_MS},
         {store->texts.events, STORE_LOG_EVENTS_MAX / REDIS_TAGS},
         {store->texts.workers, WORKERS_MAX},
+        {store->texts.topics, TOPICS_MAX},
+        {store->texts.tombstones, STORE_TOMBSTONES_MAX},
+        {store->texts.listed, STORE_LIST_MAX},
+        {store->texts.obliged, STORE_OBLIGED_MAX / 4 * 3}, /* SSCAN gives some more */
         {store->texts.nonces, NONCE_LEASE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

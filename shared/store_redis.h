@@ -35,18 +35,26 @@ enum redis_question_kind {
     QUESTION_LEASE,
     QUESTION_MARK, /* is not sent, but carried by a QUESTION_MARKS */
     QUESTION_EXCHANGE,
+    QUESTION_RELATION,
+    QUESTION_OBLIGED,
     QUESTION_REMOVE,
     QUESTION_NONCES,
     QUESTION_JOIN,
     QUESTION_BEAT,
     QUESTION_LEAVE,
     QUESTION_MEMBERS,
+    QUESTION_PUT_TOPIC,
+    QUESTION_GET_TOPIC,
+    QUESTION_REMOVE_TOPIC,
+    QUESTION_TOPICS,
+    QUESTION_CHANGES,
     /* Ours: */
     QUESTION_MARKS,
     QUESTION_ADDRESS_SET,  /* follows a create */
     QUESTION_ADDRESS_DROP, /* follows a remove */
     QUESTION_ADDRESS_KEEP,
-    QUESTION_PROBE, /* a write, to learn whether a fault is over */
+    QUESTION_OBLIGED_DROP, /* follows a remove, or a claim of nothing */
+    QUESTION_PROBE,        /* a write, to learn whether a fault is over */
 };
 
 struct redis_question {
@@ -69,6 +77,7 @@ struct redis_question {
     uint8_t script; /* enum redis_script; REDIS_SCRIPTS: none */
     bool has_event;
     struct store_member member; /* QUESTION_JOIN */
+    uint64_t after;             /* QUESTION_CHANGES */
     struct octets key;          /* QUESTION_MARK: in bytes */
     struct octets mark;
     size_t length; /* of the command */
@@ -112,6 +121,10 @@ struct store_redis {
         char exchange_ms[REDIS_NUMBER_TEXT];
         char events[REDIS_NUMBER_TEXT];
         char workers[REDIS_NUMBER_TEXT];
+        char topics[REDIS_NUMBER_TEXT];
+        char tombstones[REDIS_NUMBER_TEXT];
+        char listed[REDIS_NUMBER_TEXT];
+        char obliged[REDIS_NUMBER_TEXT];
         char nonces[REDIS_NUMBER_TEXT];
     } texts;
     /* What a server said to a command, until one succeeds there. */
@@ -125,6 +138,7 @@ struct store_redis {
     struct log_limit log_limit;
     /* Of the answer that is being given. */
     struct store_exchange exchanges[COAP_EXCHANGES_PER_PEER_MAX];
+    struct store_relation relations[RELATIONS_PER_SESSION_MAX];
     struct store_member members[WORKERS_MAX];
 };
 
@@ -151,11 +165,8 @@ enum status store_redis_leave(struct store *store, const struct store_member *me
                               const struct store_waiter *waiter);
 enum status store_redis_list_members(struct store *store, const struct store_waiter *waiter);
 
-enum status store_redis_save_relation(struct store *store, uint64_t fence,
-                                      const struct store_relation *relation, struct octets event,
-                                      const struct store_waiter *waiter);
-enum status store_redis_list_obliged(struct store *store, uint8_t page, uint64_t from,
-                                     const struct store_waiter *waiter);
+/* --- store_redis_topic.c --- */
+
 enum status store_redis_put_topic(struct store *store, struct octets name,
                                   enum store_topic_mode mode, struct octets value,
                                   const struct store_waiter *waiter);
@@ -167,6 +178,10 @@ enum status store_redis_list_topics(struct store *store, struct octets after,
                                     const struct store_waiter *waiter);
 enum status store_redis_list_changes(struct store *store, uint64_t after,
                                      const struct store_waiter *waiter);
+/* An answer to one of these, behind its word; for QUESTION_GET_TOPIC the stored value. False: it is
+ * none. */
+bool store_redis_read_topic(const struct redis_question *question, struct cursor *cursor,
+                            struct store_answer *answer);
 
 /* --- store_redis_session.c --- */
 
@@ -181,6 +196,11 @@ enum status store_redis_save_mark(struct store *store, uint64_t fence, struct oc
 enum status store_redis_save_exchange(struct store *store, uint64_t fence,
                                       const struct store_exchange *exchange, struct octets event,
                                       const struct store_waiter *waiter);
+enum status store_redis_save_relation(struct store *store, uint64_t fence,
+                                      const struct store_relation *relation, struct octets event,
+                                      const struct store_waiter *waiter);
+enum status store_redis_list_obliged(struct store *store, uint8_t page, uint64_t from,
+                                     const struct store_waiter *waiter);
 enum status store_redis_remove(struct store *store, uint64_t fence,
                                const struct store_waiter *waiter);
 /* A question that carries these marks, all of one slot; takes them over. NULL: no memory, and they
@@ -192,6 +212,8 @@ struct redis_question *store_redis_drop_address(struct store_redis *store, struc
 struct redis_question *store_redis_keep_address(struct store_redis *store, struct octets address,
                                                 const struct cid *cid);
 
+struct redis_question *store_redis_drop_obliged(struct store_redis *store, const struct cid *cid);
+
 /* --- store_redis_question.c --- */
 
 /* A key that is being built. */
@@ -201,10 +223,12 @@ struct redis_key {
 };
 struct redis_key store_redis_session_key(const struct store_redis *store, char type,
                                          const struct cid *cid);
+struct redis_key store_redis_obliged_key(const struct store_redis *store, uint8_t page);
 /* Without a tag: type 'a' or 'i', then the octets. */
 struct redis_key store_redis_plain_key(const struct store_redis *store, char type,
                                        const void *bytes, size_t length);
 struct redis_key store_redis_common_key(const struct store_redis *store, const char *name);
+struct redis_key store_redis_topic_key(const struct store_redis *store, const char *name);
 struct redis_key store_redis_probe_key(const struct store_redis *store, uint8_t tag);
 uint8_t store_redis_tag(const struct cid *cid);
 

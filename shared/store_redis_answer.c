@@ -69,6 +69,23 @@ static void take_create(struct store_redis *store, struct redis_question *questi
     }
 }
 
+/* As the session holds them. */
+static bool read_relations(struct store_redis *store, struct cursor *cursor,
+                           struct store_answer *answer)
+{
+    answer->relations = store->relations;
+    while (cursor_left(cursor) > 0 && answer->relation_count < RELATIONS_PER_SESSION_MAX) {
+        struct store_relation *relation = &store->relations[answer->relation_count++];
+        relation->slot = cursor_u8(cursor);
+        relation->value.length = cursor_u16(cursor);
+        relation->value.bytes = cursor_bytes(cursor, relation->value.length);
+        if (relation->slot >= RELATIONS_PER_SESSION_MAX || relation->value.length == 0 ||
+            relation->value.length > STORE_RELATION_MAX)
+            return false;
+    }
+    return cursor_ok(cursor) && cursor_left(cursor) == 0;
+}
+
 static void take_claim(struct store_redis *store, struct redis_question *question,
                        struct cursor *cursor, struct store_answer *answer)
 {
@@ -79,6 +96,8 @@ static void take_claim(struct store_redis *store, struct redis_question *questio
     answer->mark.bytes = cursor_bytes(cursor, answer->mark.length);
     answer->value.length = cursor_u16(cursor);
     answer->value.bytes = cursor_bytes(cursor, answer->value.length);
+    struct cursor relations = cursor_sub(cursor, cursor_u16(cursor));
+    bool is_ours = read_relations(store, &relations, answer);
     answer->exchanges = store->exchanges;
     while (cursor_left(cursor) > 0 && answer->exchange_count < COAP_EXCHANGES_PER_PEER_MAX) {
         struct store_exchange *exchange = &store->exchanges[answer->exchange_count++];
@@ -89,11 +108,38 @@ static void take_claim(struct store_redis *store, struct redis_question *questio
             exchange->value.length > STORE_EXCHANGE_MAX)
             cursor->failed = true;
     }
-    if (!cursor_ok(cursor) || cursor_left(cursor) > 0 || answer->mark.length > STORE_MARK_MAX ||
-        answer->value.length > STORE_SEALED_MAX)
+    if (!is_ours || !cursor_ok(cursor) || cursor_left(cursor) > 0 ||
+        answer->mark.length > STORE_MARK_MAX || answer->value.length > STORE_SEALED_MAX)
         refuse(store, question);
     else
         store_redis_answer(store, question, answer);
+}
+
+/* A set gives more than it was asked for rather than leave one out. */
+static void take_obliged(struct store_redis *store, struct redis_question *question,
+                         struct cursor *cursor, struct store_answer *answer)
+{
+    answer->first = cursor_u64(cursor);
+    answer->value = (struct octets){cursor->at, cursor_left(cursor)};
+    bool is_ours = cursor_ok(cursor);
+    for (; cursor_left(cursor) > 0; answer->count++) {
+        uint8_t length = cursor_u8(cursor);
+        is_ours = is_ours && length > 0 && length <= CID_LENGTH_MAX;
+        (void)cursor_bytes(cursor, length);
+    }
+    if (is_ours && cursor_ok(cursor))
+        store_redis_answer(store, question, answer);
+    else
+        refuse(store, question);
+}
+
+static void take_topic(struct store_redis *store, struct redis_question *question,
+                       struct cursor *cursor, struct store_answer *answer)
+{
+    if (store_redis_read_topic(question, cursor, answer))
+        store_redis_answer(store, question, answer);
+    else
+        refuse(store, question);
 }
 
 static int compare_members(const void *a, const void *b)
@@ -173,6 +219,10 @@ static void take_script(struct store_redis *store, struct redis_question *questi
         return;
     }
     answer.outcome = outcome_of(word);
+    bool was_obliged = question->kind == QUESTION_REMOVE && cursor_u8(cursor) > 0;
+    bool is_in_vain = question->kind == QUESTION_CLAIM && word == REDIS_WORD_NOT_FOUND;
+    if (was_obliged || is_in_vain)
+        store_redis_enqueue(store, store_redis_drop_obliged(store, &question->waiter.subject));
     if (question->kind == QUESTION_REMOVE && address.length > 0) {
         question->then = store_redis_drop_address(store, address, &question->waiter.subject);
         if (question->then) {
@@ -187,6 +237,7 @@ static void take_script(struct store_redis *store, struct redis_question *questi
         /* That an address had gone to a newer session meanwhile is as it should be. */
         if (question->kind == QUESTION_ADDRESS_DROP)
             answer.outcome = STORE_OK;
+        answer.is_full = question->kind == QUESTION_PUT_TOPIC && word == REDIS_WORD_EXHAUSTED;
         store_redis_answer(store, question, &answer);
         return;
     }
@@ -202,6 +253,15 @@ static void take_script(struct store_redis *store, struct redis_question *questi
         return;
     case QUESTION_JOIN:
         take_join(store, question, cursor, &answer);
+        return;
+    case QUESTION_OBLIGED:
+        take_obliged(store, question, cursor, &answer);
+        return;
+    case QUESTION_PUT_TOPIC:
+    case QUESTION_REMOVE_TOPIC:
+    case QUESTION_TOPICS:
+    case QUESTION_CHANGES:
+        take_topic(store, question, cursor, &answer);
         return;
     case QUESTION_LEASE:
         answer.first = cursor_u64(cursor);
@@ -255,7 +315,7 @@ static void take_done(struct store_redis *store, struct redis_question *question
     }
     if (question->kind == QUESTION_PROBE)
         store->is_probing = false;
-    if (reply->type == REDIS_REPLY_STATUS)
+    if (reply->type == REDIS_REPLY_STATUS || question->kind == QUESTION_OBLIGED_DROP)
         store_redis_answer(store, question, &answer);
     else
         refuse(store, question);
@@ -275,6 +335,12 @@ static void take_reply(struct store_redis *store, struct redis_question *questio
         take_value(store, question, reply, STORE_SEALED_MAX);
     } else if (question->kind == QUESTION_FIND) {
         take_value(store, question, reply, CID_LENGTH_MAX);
+    } else if (question->kind == QUESTION_GET_TOPIC && reply->type == REDIS_REPLY_STRING) {
+        struct store_answer answer = {.outcome = STORE_OK};
+        struct cursor cursor = cursor_over(reply->str, reply->len);
+        take_topic(store, question, &cursor, &answer);
+    } else if (question->kind == QUESTION_GET_TOPIC) {
+        take_value(store, question, reply, 0); /* there is none */
     } else if (question->kind == QUESTION_NONCES) {
         take_nonces(store, question, reply);
     } else {

@@ -49,23 +49,41 @@ struct redis_key store_redis_session_key(const struct store_redis *store, char t
     return key;
 }
 
+struct redis_key store_redis_obliged_key(const struct store_redis *store, uint8_t page)
+{
+    return tagged(store, page, "o");
+}
+_Static_assert(STORE_OBLIGED_PAGES == REDIS_TAGS, "a page is a tag");
+
 struct redis_key store_redis_plain_key(const struct store_redis *store, char type,
                                        const void *bytes, size_t length)
 {
     struct redis_key key = {.length = 0};
     key_text(&key, store->url.prefix);
-    key_text(&key, type == 'a' ? ":a" : ":i");
+    const char colon[] = {':', type, '\0'};
+    key_text(&key, colon);
     key_add(&key, bytes, length);
+    return key;
+}
+
+static struct redis_key grouped(const struct store_redis *store, const char *group,
+                                const char *name)
+{
+    struct redis_key key = {.length = 0};
+    key_text(&key, store->url.prefix);
+    key_text(&key, group);
+    key_text(&key, name);
     return key;
 }
 
 struct redis_key store_redis_common_key(const struct store_redis *store, const char *name)
 {
-    struct redis_key key = {.length = 0};
-    key_text(&key, store->url.prefix);
-    key_text(&key, ":{m}:");
-    key_text(&key, name);
-    return key;
+    return grouped(store, ":{m}:", name);
+}
+
+struct redis_key store_redis_topic_key(const struct store_redis *store, const char *name)
+{
+    return grouped(store, ":{t}:", name);
 }
 
 struct redis_key store_redis_probe_key(const struct store_redis *store, uint8_t tag)
@@ -222,7 +240,18 @@ void store_redis_step(struct store_redis *store, struct redis_question *question
 
 bool store_redis_is_write(enum redis_question_kind kind)
 {
-    return kind != QUESTION_FETCH_IDENTITY && kind != QUESTION_FIND && kind != QUESTION_MEMBERS;
+    switch (kind) {
+    case QUESTION_FETCH_IDENTITY:
+    case QUESTION_FIND:
+    case QUESTION_OBLIGED:
+    case QUESTION_MEMBERS:
+    case QUESTION_GET_TOPIC:
+    case QUESTION_TOPICS:
+    case QUESTION_CHANGES:
+        return false;
+    default:
+        return true;
+    }
 }
 
 /* A call asked it, or it is the second step of what a call asked. */
@@ -233,8 +262,9 @@ static bool is_asked_for(enum redis_question_kind kind)
 
 /* Marks count as the one write that carries them. */
 static void count(const struct store_redis *store, const struct redis_question *question,
-                  enum store_outcome outcome)
+                  const struct store_answer *answer)
 {
+    enum store_outcome outcome = answer->outcome;
     const struct store_counts *where = &store->counts;
     if (outcome == STORE_UNAVAILABLE && question->kind != QUESTION_MARKS)
         store_count(where, METRIC_STORE_UNAVAILABLE, 1);
@@ -242,6 +272,8 @@ static void count(const struct store_redis *store, const struct redis_question *
         store_count(where, METRIC_STORE_STALE, 1);
     if (outcome == STORE_OK && question->has_event)
         store_count(where, METRIC_STORE_EVENTS, 1);
+    store_count(where, METRIC_STORE_TOPICS_FULL, answer->is_full);
+    store_count(where, METRIC_STORE_GAPS, answer->has_gap);
     if (question->kind == QUESTION_MARK)
         return;
     store_count(where,
@@ -253,7 +285,7 @@ void store_redis_answer(struct store_redis *store, struct redis_question *questi
 {
     bool is_asked = is_asked_for(question->kind);
     if (is_asked || question->kind == QUESTION_MARKS)
-        count(store, question, answer->outcome);
+        count(store, question, answer);
     struct redis_question *follower = question->follower;
     hand_over(store, question, follower);
     if (follower)

@@ -1,4 +1,5 @@
 /* What is asked about a session: each one a script on the session's own slot. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +145,69 @@ enum status store_redis_save_exchange(struct store *base, uint64_t fence,
     return store_redis_take(store, question, &key);
 }
 _Static_assert(COAP_EXCHANGES_PER_PEER_MAX <= 256, "a slot is an octet of a claim's answer");
+
+enum status store_redis_save_relation(struct store *base, uint64_t fence,
+                                      const struct store_relation *relation, struct octets event,
+                                      const struct store_waiter *waiter)
+{
+    struct store_redis *store = store_redis_of(base);
+    if (relation->slot >= RELATIONS_PER_SESSION_MAX || !is_cid(&waiter->subject))
+        return STATUS_MALFORMED;
+    if (relation->value.length > STORE_RELATION_MAX || event.length > STORE_EVENT_MAX)
+        return STATUS_TOO_LONG;
+    uint8_t bytes[FENCE_SIZE];
+    char slot[4];
+    write_fence(bytes, fence);
+    (void)snprintf(slot, sizeof slot, "%u", relation->slot);
+    struct redis_key key = store_redis_session_key(store, 's', &waiter->subject);
+    struct redis_key obliged = store_redis_obliged_key(store, store_redis_tag(&waiter->subject));
+    struct redis_key log = store_redis_session_key(store, 'l', &waiter->subject);
+    struct redis_command *command = &store->command;
+    store_redis_begin_script(store, REDIS_RELATION, "3");
+    store_redis_add(store, &key);
+    store_redis_add(store, &obliged);
+    store_redis_add(store, &log);
+    redis_command_text(command, store->texts.ttl_ms);
+    redis_command_add(command, bytes, sizeof bytes);
+    redis_command_text(command, slot);
+    redis_command_add(command, relation->value.bytes, relation->value.length);
+    redis_command_add(command, waiter->subject.bytes, waiter->subject.length);
+    redis_command_add(command, event.bytes, event.length);
+    redis_command_text(command, store->texts.events);
+    struct redis_question *question =
+        store_redis_make(store, QUESTION_RELATION, waiter, &key, REDIS_RELATION);
+    if (question)
+        question->has_event = event.length > 0;
+    return store_redis_take(store, question, &key);
+}
+_Static_assert(RELATIONS_PER_SESSION_MAX <= 256, "a slot is an octet");
+_Static_assert(RELATIONS_PER_SESSION_MAX *(1 + 2 + STORE_RELATION_MAX) <= UINT16_MAX,
+               "a claim's answer gives the length of all in 2 octets");
+
+enum status store_redis_list_obliged(struct store *base, uint8_t page, uint64_t from,
+                                     const struct store_waiter *waiter)
+{
+    struct store_redis *store = store_redis_of(base);
+    char cursor[REDIS_NUMBER_TEXT];
+    (void)snprintf(cursor, sizeof cursor, "%" PRIu64, from);
+    struct redis_key key = store_redis_obliged_key(store, page);
+    store_redis_begin_script(store, REDIS_OBLIGED, "1");
+    store_redis_add(store, &key);
+    redis_command_text(&store->command, cursor);
+    redis_command_text(&store->command, store->texts.obliged);
+    struct redis_question *question =
+        store_redis_make(store, QUESTION_OBLIGED, waiter, &key, REDIS_OBLIGED);
+    return store_redis_take(store, question, NULL);
+}
+
+struct redis_question *store_redis_drop_obliged(struct store_redis *store, const struct cid *cid)
+{
+    struct redis_key key = store_redis_obliged_key(store, store_redis_tag(cid));
+    store_redis_begin(store, "SREM");
+    store_redis_add(store, &key);
+    redis_command_add(&store->command, cid->bytes, cid->length);
+    return store_redis_make(store, QUESTION_OBLIGED_DROP, NULL, &key, REDIS_SCRIPTS);
+}
 
 enum status store_redis_remove(struct store *base, uint64_t fence,
                                const struct store_waiter *waiter)

@@ -74,6 +74,12 @@ TEST(address_goes_to_the_newer_session)
 TEST(order_of_a_subject)
 TEST(each_question_one_answer)
 TEST(list_is_in_order_of_id)
+STORE_CONTRACT_RELATIONS(TEST)
+TEST(topic_modes)
+TEST(removed_topic_is_gone)
+TEST(topics_in_order_of_name)
+TEST(changes_in_order_of_number)
+TEST(order_of_a_topic)
 
 static void spell(char cid[16], int number)
 {

@@ -75,6 +75,13 @@ Test(redis_sentinel, master_that_is_replaced)
     struct store_contract *contract = &fixture.contract;
     cr_assert_eq(contract_put_identity(contract, fixture.store, "sensor", "sealed")->outcome,
                  STORE_OK);
+    const struct octets name = contract_octets("t");
+    struct store_waiter waiter = contract_waiter(contract, "");
+    const struct seen_answer *put = contract_settled(
+        contract, "",
+        store_put_topic(fixture.store, name, STORE_TOPIC_CREATE, contract_octets("1"), &waiter));
+    cr_assert_eq(put->outcome, STORE_OK);
+    uint64_t number = put->first;
     wait_until(&sentinels[0], (const char *const[]){"sentinel", "master", "mymaster", NULL},
                "num-other-sentinels\n2");
     wait_until(&sentinels[0], (const char *const[]){"sentinel", "master", "mymaster", NULL},
@@ -88,6 +95,21 @@ Test(redis_sentinel, master_that_is_replaced)
     cr_assert(seen_value_is(answer, "sealed"));
     cr_assert_eq(try_create(&fixture, "abc"), STORE_OK);
     cr_assert_not_null(strstr(ASK(&replica, "role"), "master"));
+
+    /* Relations are kept there, and numbers rise whether or not the last one had come through. */
+    const struct store_relation relation = {1, contract_octets("observes")};
+    waiter = contract_waiter(contract, "abc");
+    answer = contract_settled(
+        contract, "abc",
+        store_save_relation(fixture.store, 1, &relation, contract_octets("event"), &waiter));
+    cr_assert_eq(answer->outcome, STORE_OK);
+    cr_assert_eq(contract_claim(contract, fixture.store, "abc")->relation_count, 1u);
+    waiter = contract_waiter(contract, "");
+    answer = contract_settled(
+        contract, "",
+        store_put_topic(fixture.store, name, STORE_TOPIC_EITHER, contract_octets("2"), &waiter));
+    cr_assert_eq(answer->outcome, STORE_OK);
+    cr_assert_gt(answer->first, number);
     store_contract_end(&fixture.contract);
 }
 

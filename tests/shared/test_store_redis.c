@@ -11,3 +11,5 @@
         store_contract_end(&contract);                          \
     }
 STORE_CONTRACT(TEST)
+STORE_CONTRACT_RELATIONS(TEST)
+STORE_CONTRACT_TOPICS(TEST)

@@ -163,7 +163,7 @@ Test(store_redis_fault, records_that_are_not_ours)
     set_up(&fixture);
     struct store_contract *contract = &fixture.contract;
     cr_assert_eq(try_create(&fixture, "later"), STORE_OK);
-    ASK(fixture.server, "setrange", key_of(&fixture, 's', "later"), "0", "2");
+    ASK(fixture.server, "setrange", key_of(&fixture, 's', "later"), "0", "3");
     cr_assert_eq(try_claim(&fixture, "later"), STORE_NOT_FOUND);
     cr_assert_eq(contract_lease(contract, fixture.store, "later", 1)->outcome, STORE_NOT_FOUND);
     cr_assert_eq(contract_mark(contract, fixture.store, "later", 1, "m")->outcome, STORE_NOT_FOUND);
