@@ -63,16 +63,27 @@ static enum status init_transmissions(struct coap *coap)
     return transmissions_init(&coap->transmissions, &transmissions);
 }
 
+static void take_options(struct coap *coap, const struct coap_options *options)
+{
+    coap->options = *options;
+    if (!options->resources) {
+        coap->options.resources = coap_resources;
+        coap->options.resource_count = coap_resource_count;
+    }
+    /* What changes state needs a session to save the exchange with, at once. */
+    for (size_t i = 0; i < coap->options.resource_count; i++) {
+        const struct resource *resource = &coap->options.resources[i];
+        assert(!resource->changes || !(resource->plain || resource->defers));
+        (void)resource;
+    }
+}
+
 enum status coap_new(struct coap **coap, const struct coap_options *options)
 {
-    /* What changes state needs a session to save the exchange with, at once. */
-    for (size_t i = 0; i < coap_resource_count; i++)
-        assert(!coap_resources[i].changes ||
-               !(coap_resources[i].plain || coap_resources[i].defers));
     struct coap *made = calloc(1, sizeof *made);
     if (!made)
         return STATUS_NO_MEMORY;
-    made->options = *options;
+    take_options(made, options);
     made->proven.key = options->hash_key;
     made->next_message_id = (uint16_t)(options->seed >> 48);
     enum status status = init_exchanges(made, options->exchanges_max);

@@ -68,7 +68,11 @@ struct coap_timing {
         COAP_ACK_TIMEOUT_MS, COAP_SEPARATE_MS, COAP_MAX_RETRANSMIT \
     }
 
+struct resource;
+
 struct coap_options {
+    const struct resource *resources; /* NULL: those of worker/resources.c */
+    size_t resource_count;
     uint16_t worker_id;
     bool plugtest; /* resources for conformance tests are there too */
     struct hash_key hash_key;

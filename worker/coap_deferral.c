@@ -120,7 +120,8 @@ void coap_run_deferrals(struct coap *coap)
             acknowledge(coap, deferral);
             continue;
         }
-        struct resource_reply reply = coap_reply(coap);
+        struct resource_reply reply;
+        coap_begin_reply(coap, &reply);
         resource_fail(&reply, CODE_UNAVAILABLE, "");
         coap_count(coap, WORKER_COAP_UNANSWERED);
         coap_answer(coap, deferral->ticket, coap->now, &reply);

@@ -81,7 +81,11 @@ void coap_acknowledge(struct coap *coap, const struct coap_peer *peer, uint16_t 
 /* --- who answers later --- */
 
 /* An empty reply over the endpoint's buffers, code 0; one at a time. */
-struct resource_reply coap_reply(struct coap *coap);
+static inline void coap_begin_reply(struct coap *coap, struct resource_reply *reply)
+{
+    resource_begin_reply(reply, writer_over(coap->body, sizeof coap->body),
+                         writer_over(coap->event, sizeof coap->event));
+}
 
 /* The reply to a request whose handler gave RESOURCE_LATER: it leaves now, in the ACK or, if that
  * has gone, as a message of its own. Never from within the handler. False: nobody waits for it any
@@ -120,16 +124,47 @@ static inline void coap_send(struct coap *coap, const struct coap_peer *peer,
  * silently ignore any duplicated Non-confirmable message" (RFC 7252 section 4.5) */
 enum coap_outcome coap_repeat(struct coap *coap, const struct message *message,
                               const struct exchange *exchange, struct writer *reply);
+bool coap_address_is_proven(struct coap *coap, const struct coap_peer *peer,
+                            const struct request *request);
 /* Whether the peer has shown that it gets what is sent to its address. */
-bool coap_is_proven(struct coap *coap, const struct coap_peer *peer,
-                    const struct request *request);
-/* In an ACK if it has not gone yet. */
-struct response_envelope coap_envelope(struct coap *coap, const struct coap_peer *peer, bool proven,
-                                       const struct message *request, bool acknowledged);
+static inline bool coap_is_proven(struct coap *coap, const struct coap_peer *peer,
+                                  const struct request *request)
+{
+    return peer->session_id != 0 || coap_address_is_proven(coap, peer, request);
+}
+
+/* A piggybacked response for a confirmable request (RFC 7252 section 5.2.1), a non-confirmable one
+ * for a non-confirmable request (section 5.2.3). After an empty ACK, "When it is desired that this
+ * message is not lost, it is sent as a Confirmable message" (section 5.2.2); to an address that is
+ * not proven, its repetitions would multiply what a stranger gets. */
+static inline struct response_envelope coap_envelope(struct coap *coap,
+                                                     const struct coap_peer *peer, bool proven,
+                                                     const struct message *request,
+                                                     bool acknowledged)
+{
+    bool is_confirmable = request->type == MESSAGE_CON;
+    if (is_confirmable && !acknowledged)
+        return (struct response_envelope){MESSAGE_ACK, request->id};
+    return (struct response_envelope){is_confirmable && proven ? MESSAGE_CON : MESSAGE_NON,
+                                      coap_message_id(coap, peer)};
+}
+
+/* To an address that is not proven: the response, or an Echo in its place. */
+void coap_write_challenge(struct coap *coap, const struct coap_peer *peer,
+                          const struct response_envelope *envelope, const struct message *request,
+                          struct resource_reply *reply, struct writer *writer);
 /* Writes the response to a request whose options have been judged. */
-void coap_write_response(struct coap *coap, const struct coap_peer *peer, bool proven,
-                         const struct response_envelope *envelope, const struct message *request,
-                         struct resource_reply *reply, struct writer *writer);
+static inline void coap_write_response(struct coap *coap, const struct coap_peer *peer, bool proven,
+                                       const struct response_envelope *envelope,
+                                       const struct message *request, struct resource_reply *reply,
+                                       struct writer *writer)
+{
+    if (proven)
+        response_write(writer, envelope, request, reply, NULL);
+    else
+        coap_write_challenge(coap, peer, envelope, request, reply, writer);
+}
+
 enum coap_outcome coap_serve(struct coap *coap, const struct coap_peer *peer, struct coap_now now,
                              const struct message *message, struct writer *reply,
                              struct coap_commit *commit);

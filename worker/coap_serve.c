@@ -82,12 +82,6 @@ static void refuse(struct coap *coap, struct resource_reply *reply)
     coap_count(coap, WORKER_COAP_REFUSED);
 }
 
-struct resource_reply coap_reply(struct coap *coap)
-{
-    return (struct resource_reply){.payload = writer_over(coap->body, sizeof coap->body),
-                                   .event = writer_over(coap->event, sizeof coap->event)};
-}
-
 enum progress {
     PROGRESS_ANSWERED,
     PROGRESS_DEFERRED,
@@ -145,8 +139,8 @@ static enum progress run(struct coap *coap, struct serving *serving, const struc
         .coap = coap,
         .request = &serving->request,
         .peer = peer,
-        .resources = coap_resources,
-        .resource_count = coap_resource_count,
+        .resources = coap->options.resources,
+        .resource_count = coap->options.resource_count,
         .plugtest = coap->options.plugtest,
         .worker_id = coap->options.worker_id,
         .now = now,
@@ -211,12 +205,11 @@ static bool hold(struct coap *coap, const struct serving *serving, struct exchan
     return true;
 }
 
-bool coap_is_proven(struct coap *coap, const struct coap_peer *peer, const struct request *request)
+bool coap_address_is_proven(struct coap *coap, const struct coap_peer *peer,
+                            const struct request *request)
 {
     const struct message_option *echo = request->echo;
     const struct address *address = &peer->path.address;
-    if (peer->session_id != 0)
-        return true;
     if (echo && echo_value_is_fresh((struct octets){echo->value, echo->length},
                                     &coap->options.echo_key, address, coap->now.unix_ms)) {
         proven_add(&coap->proven, address, coap->now.ms);
@@ -225,33 +218,16 @@ bool coap_is_proven(struct coap *coap, const struct coap_peer *peer, const struc
     return proven_has(&coap->proven, address, coap->now.ms);
 }
 
-void coap_write_response(struct coap *coap, const struct coap_peer *peer, bool proven,
-                         const struct response_envelope *envelope, const struct message *request,
-                         struct resource_reply *reply, struct writer *writer)
+void coap_write_challenge(struct coap *coap, const struct coap_peer *peer,
+                          const struct response_envelope *envelope, const struct message *request,
+                          struct resource_reply *reply, struct writer *writer)
 {
     uint8_t value[ECHO_VALUE_SIZE];
     const struct octets echo = {value, sizeof value};
-    if (proven) {
-        response_write(writer, envelope, request, reply, NULL);
-        return;
-    }
     echo_value_make(value, &coap->options.echo_key, &peer->path.address, coap->now.unix_ms);
     response_write(writer, envelope, request, reply, &echo);
     if (reply->echo.length > 0)
         coap_count(coap, WORKER_COAP_CHALLENGES);
-}
-
-/* A piggybacked response for a confirmable request (RFC 7252 section 5.2.1), a non-confirmable one
- * for a non-confirmable request (section 5.2.3). After an empty ACK, "When it is desired that this
- * message is not lost, it is sent as a Confirmable message" (section 5.2.2); to an address that is
- * not proven, its repetitions would multiply what a stranger gets. */
-struct response_envelope coap_envelope(struct coap *coap, const struct coap_peer *peer, bool proven,
-                                       const struct message *request, bool acknowledged)
-{
-    if (request->type == MESSAGE_CON && !acknowledged)
-        return (struct response_envelope){MESSAGE_ACK, request->id};
-    enum message_type type = request->type == MESSAGE_CON && proven ? MESSAGE_CON : MESSAGE_NON;
-    return (struct response_envelope){type, coap_message_id(coap, peer)};
 }
 
 /* Takes a response back that the client does not want: "The server MAY decide to suppress the
@@ -309,7 +285,7 @@ enum coap_outcome coap_serve(struct coap *coap, const struct coap_peer *peer, st
             return coap_repeat(coap, message, known, reply);
     }
     serving.changes = false;
-    serving.reply = coap_reply(coap);
+    coap_begin_reply(coap, &serving.reply);
     enum progress progress = PROGRESS_ANSWERED;
     switch (judge(&serving, message)) {
     case VERDICT_SERVE:

@@ -167,14 +167,14 @@ struct exchange *exchange_find(struct exchanges *exchanges,
 static struct exchange_peer *take_peer(struct exchanges *exchanges,
                                        const struct exchange_endpoint *endpoint)
 {
-    struct exchange_peer *peer = find_peer(exchanges, endpoint);
+    uint64_t hash = hash_endpoint(&exchanges->hash_key, endpoint);
+    struct exchange_peer *peer = table_find(&exchanges->peers, hash, endpoint);
     if (peer)
         return peer;
     peer = pool_get(&exchanges->peer_pool);
     if (!peer)
         return NULL;
     peer->endpoint = *endpoint;
-    uint64_t hash = hash_endpoint(&exchanges->hash_key, endpoint);
     if (table_insert(&exchanges->peers, hash, peer) != STATUS_OK) {
         pool_put(&exchanges->peer_pool, peer);
         return NULL;
@@ -182,16 +182,20 @@ static struct exchange_peer *take_peer(struct exchanges *exchanges,
     return peer;
 }
 
-/* A new exchange of the endpoint, in no list yet; NULL: no room. */
+/* A new exchange of the endpoint, in no list yet; NULL: no room. peer: the endpoint's, or NULL if
+ * that is not known to be there. */
 static struct exchange *take_exchange(struct exchanges *exchanges,
-                                      const struct exchange_endpoint *endpoint)
+                                      const struct exchange_endpoint *endpoint,
+                                      struct exchange_peer *peer)
 {
     struct exchange *exchange = pool_get(&exchanges->exchange_pool);
-    while (!exchange && exchanges->oldest && evict(exchanges, exchanges->oldest))
+    while (!exchange && exchanges->oldest && evict(exchanges, exchanges->oldest)) {
         exchange = pool_get(&exchanges->exchange_pool);
+        peer = NULL; /* it may have gone with its last exchange */
+    }
     if (!exchange)
         return NULL;
-    exchange->peer = take_peer(exchanges, endpoint);
+    exchange->peer = peer ? peer : take_peer(exchanges, endpoint);
     if (!exchange->peer) {
         pool_put(&exchanges->exchange_pool, exchange);
         return NULL;
@@ -203,10 +207,10 @@ struct exchange *exchange_open(struct exchanges *exchanges,
                                const struct exchange_endpoint *endpoint, uint16_t message_id,
                                uint64_t now_ms)
 {
-    const struct exchange_peer *peer = find_peer(exchanges, endpoint);
+    struct exchange_peer *peer = find_peer(exchanges, endpoint);
     if (peer && peer->count == COAP_EXCHANGES_PER_PEER_MAX && !evict(exchanges, peer->oldest))
         return NULL;
-    struct exchange *exchange = take_exchange(exchanges, endpoint);
+    struct exchange *exchange = take_exchange(exchanges, endpoint, peer);
     if (!exchange)
         return NULL;
     exchange->message_id = message_id;
@@ -291,10 +295,10 @@ enum status exchange_restore(struct exchanges *exchanges, const struct exchange_
 {
     if (!replaces(exchanges, endpoint, value, now_ms))
         return STATUS_OK;
-    const struct exchange_peer *known = find_peer(exchanges, endpoint);
+    struct exchange_peer *known = find_peer(exchanges, endpoint);
     if (known && known->count == COAP_EXCHANGES_PER_PEER_MAX)
         return STATUS_FULL;
-    struct exchange *exchange = take_exchange(exchanges, endpoint);
+    struct exchange *exchange = take_exchange(exchanges, endpoint, known);
     if (!exchange)
         return STATUS_FULL;
     struct exchange_peer *peer = exchange->peer;

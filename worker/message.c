@@ -132,9 +132,13 @@ void message_begin(struct message_builder *builder, struct writer *writer, enum 
                    uint8_t code, uint16_t id, const uint8_t *token, size_t token_length)
 {
     *builder = (struct message_builder){.writer = writer};
-    writer_u8(writer, (uint8_t)(MESSAGE_VERSION << 6 | (unsigned)type << 4 | token_length));
-    writer_u8(writer, code);
-    writer_u16(writer, id);
+    uint8_t *header = writer_space(writer, MESSAGE_HEADER_SIZE);
+    if (!header)
+        return;
+    header[0] = (uint8_t)(MESSAGE_VERSION << 6 | (unsigned)type << 4 | token_length);
+    header[1] = code;
+    header[2] = (uint8_t)(id >> 8);
+    header[3] = (uint8_t)id;
     writer_bytes(writer, token, token_length);
 }
 

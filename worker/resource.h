@@ -60,6 +60,18 @@ struct resource_reply {
     struct writer event; /* of a resource that changes state: what to put into the event log */
 };
 
+/* An empty one. Views and arrays are left as they are: their counts and lengths are 0. */
+static inline void resource_begin_reply(struct resource_reply *reply, struct writer payload,
+                                        struct writer event)
+{
+    reply->code = CODE_EMPTY;
+    reply->has_format = reply->has_max_age = reply->has_observe = false;
+    reply->etag_length = reply->location_path_count = reply->location_query_count = 0;
+    reply->echo.length = 0;
+    reply->payload = payload;
+    reply->event = event;
+}
+
 enum resource_outcome {
     RESOURCE_DONE,  /* `reply` is complete */
     RESOURCE_LATER, /* of a row that `defers`: the answer comes by coap_answer(call->ticket), not

@@ -33,7 +33,7 @@ struct coap_bench {
 };
 
 void coap_bench_open(struct coap_bench *bench, size_t exchanges_max);
-/* With exchanges_max, request_rate and plugtest of these. */
+/* With exchanges_max, request_rate, plugtest and resources of these. */
 void coap_bench_open_as(struct coap_bench *bench, struct coap_options options);
 void coap_bench_close(struct coap_bench *bench);
 
