@@ -198,7 +198,8 @@ static enum coap_outcome settle(struct coap *coap, const struct coap_peer *peer,
 {
     bool is_reset = message->type == MESSAGE_RST;
     if (transmission_answered(&coap->transmissions, peer, message->id,
-                              is_reset ? TRANSMISSION_RESET : TRANSMISSION_ACKED, NULL, now_ms))
+                              is_reset ? TRANSMISSION_RESET : TRANSMISSION_ACKED, NULL,
+                              now_ms) != TRANSMISSION_UNMATCHED)
         return COAP_SILENCE;
     if (is_reset && resets(coap, peer, message->id))
         return COAP_SILENCE;

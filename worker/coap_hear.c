@@ -25,10 +25,15 @@ static enum coap_outcome hear_piggybacked(struct coap *coap, const struct coap_p
                                           struct coap_now now, const struct message *response)
 {
     const struct octets token = {response->token, response->token_length};
-    if (!transmission_answered(&coap->transmissions, peer, response->id, TRANSMISSION_ACKED, &token,
-                               now.ms)) {
+    switch (transmission_answered(&coap->transmissions, peer, response->id, TRANSMISSION_ACKED,
+                                  &token, now.ms)) {
+    case TRANSMISSION_UNMATCHED:
         coap_count(coap, WORKER_COAP_DROPPED_UNEXPECTED);
         return COAP_DROPPED;
+    case TRANSMISSION_MATCHED:
+        return COAP_SILENCE;
+    case TRANSMISSION_RESPONDED:
+        break;
     }
     switch (offer(coap, peer, now, response)) {
     case COAP_HEARD:

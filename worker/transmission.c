@@ -268,19 +268,23 @@ static bool has_token(const struct transmission *message, const struct octets *t
            (length == 0 || memcmp(bytes, token->bytes, length) == 0);
 }
 
-bool transmission_answered(struct transmissions *transmissions, const struct coap_peer *peer,
-                           uint16_t message_id, enum transmission_outcome outcome,
-                           const struct octets *token, uint64_t now_ms)
+enum transmission_match transmission_answered(struct transmissions *transmissions,
+                                              const struct coap_peer *peer, uint16_t message_id,
+                                              enum transmission_outcome outcome,
+                                              const struct octets *token, uint64_t now_ms)
 {
     struct transmission_peer *from = find_peer(transmissions, peer);
     /* One that waits has not been sent: nothing can answer it. */
     if (!from || from->first->message_id != message_id)
-        return false;
-    if (token && (from->first->kind != TRANSMISSION_REQUEST || !has_token(from->first, token)))
-        return false;
+        return TRANSMISSION_UNMATCHED;
+    /* "The server MUST stop retransmitting its response on any matching Acknowledgement (silently
+     * ignoring any Response Code or payload) or Reset message." (RFC 7252 section 5.2.2) */
+    bool responds = token && from->first->kind == TRANSMISSION_REQUEST;
+    if (responds && !has_token(from->first, token))
+        return TRANSMISSION_UNMATCHED;
     measure(from, now_ms);
     settle(transmissions, from, outcome, now_ms);
-    return true;
+    return responds ? TRANSMISSION_RESPONDED : TRANSMISSION_MATCHED;
 }
 
 bool transmission_cancel(struct transmissions *transmissions, const struct coap_peer *peer,

@@ -96,11 +96,17 @@ enum transmission_start transmission_send(struct transmissions *transmissions,
                                           const struct coap_peer *peer, enum transmission_kind kind,
                                           uint64_t key, struct octets message, uint64_t now_ms);
 
-/* An ACK or RST of the peer. `token`: of the response in an ACK; NULL: it is empty. Whether it is
- * for the message under way: then that is settled. */
-bool transmission_answered(struct transmissions *transmissions, const struct coap_peer *peer,
-                           uint16_t message_id, enum transmission_outcome outcome,
-                           const struct octets *token, uint64_t now_ms);
+enum transmission_match {
+    TRANSMISSION_UNMATCHED, /* for no message under way */
+    TRANSMISSION_MATCHED,   /* that is settled */
+    TRANSMISSION_RESPONDED, /* that is settled: a request, and what came is its response */
+};
+
+/* An ACK or RST of the peer. `token`: of the response in an ACK; NULL: it is empty. */
+enum transmission_match transmission_answered(struct transmissions *transmissions,
+                                              const struct coap_peer *peer, uint16_t message_id,
+                                              enum transmission_outcome outcome,
+                                              const struct octets *token, uint64_t now_ms);
 
 /* No more repetitions of this message, under way or waiting; nothing is reported. For a request
  * whose response has come before its ACK, an observer that has gone. */

@@ -94,6 +94,12 @@ Test(coap, answers_octet_by_octet)
          OCTETS("\x49\x01\x12\x34"
                 "123456789"),
          OCTETS(RST)},
+        /* Longer tokens (RFC 8974 section 2.1), which we do not support: a format error to us, and
+         * the Reset is what tells the client (section 2.2.2 there). */
+        {"token length 13", true, OCTETS("\x4d\x01\x12\x34\x01"
+                                         "12345678901234"),
+         OCTETS(RST)},
+        {"token length 14", true, OCTETS("\x4e\x01\x12\x34\x01\x01"), OCTETS(RST)},
         {"token length 15", true, OCTETS("\x4f\x01\x12\x34"), OCTETS(RST)},
         {"token cut off", true, OCTETS("\x44\x01\x12\x34t"), OCTETS(RST)},
         {"option cut off", true, OCTETS("\x40\x01\x12\x34\xb5tst"), OCTETS(RST)},
