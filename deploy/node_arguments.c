@@ -54,6 +54,8 @@ static void worker_arguments(const struct node *node, size_t number, struct argu
         add_store(arguments, node);
     arguments_add(arguments, "--cid-length");
     arguments_add(arguments, "%llu", (unsigned long long)node->options->cid_length);
+    if (node->options->plugtest)
+        arguments_add(arguments, "--plugtest");
     arguments_add(arguments, "--psk-file");
     arguments_add(arguments, "/proc/self/fd/%d", node->options->psks.descriptor);
 }

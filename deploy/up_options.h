@@ -6,6 +6,7 @@
 #include "shared/address.h"
 #include "shared/option.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What --store is unless it is given. */
@@ -18,6 +19,7 @@ struct up_options {
     uint64_t workers;
     uint64_t threads;
     uint64_t cid_length;
+    bool plugtest;                /* conformance resources too */
     int io;                       /* index into up_io_names */
     int log;                      /* enum log_level, and index into up_log_names */
     const char *state_dir;        /* NULL: the usual place */

@@ -136,6 +136,9 @@
 #define COAP_BODY_IDLE_MS 247000       /* EXCHANGE_LIFETIME: RFC 7959 sections 2.4 and 2.5 */
 #define COAP_BODY_LIFETIME_MS 3600000  /* from its first block, however busy */
 #define ECHO_REPLY_MAX 1024     /* octets that the resource /echo makes up */
+#define PLUGTEST_VALUE_MAX 8192   /* octets of a conformance resource; more: 4.13 */
+#define PLUGTEST_WAITS_MAX 64     /* requests to /separate at once; more: 5.03 */
+#define PLUGTEST_SEPARATE_MS 2000 /* how long one takes */
 #define RATE_MAX 1000000       /* requests a second that one peer may be bounded to */
 #define ECHO_LIFETIME_S 300     /* a value of the Echo option proves an address for so long */
 #define ECHO_CLOCK_SKEW_S 10    /* between workers */

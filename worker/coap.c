@@ -93,6 +93,8 @@ enum status coap_new(struct coap **coap, const struct coap_options *options)
         status = deferrals_init(&made->deferrals, COAP_DEFERRALS_MAX, options->hash_key);
     if (status == STATUS_OK)
         status = rate_init(&made->rate, options->request_rate, &options->hash_key);
+    if (status == STATUS_OK && options->plugtest)
+        status = plugtest_new(&made->plugtest);
     if (status == STATUS_OK)
         *coap = made;
     else
@@ -104,6 +106,7 @@ void coap_free(struct coap *coap)
 {
     if (!coap)
         return;
+    plugtest_free(coap->plugtest);
     rate_free(&coap->rate);
     deferrals_free(&coap->deferrals);
     transmissions_free(&coap->transmissions);
@@ -267,6 +270,8 @@ uint64_t coap_next_ms(const struct coap *coap)
     next_ms = sooner(next_ms, exchange_next_ms(&coap->plain));
     next_ms = sooner(next_ms, exchange_next_ms(&coap->heard));
     next_ms = sooner(next_ms, deferral_next_ms(&coap->deferrals));
+    if (coap->plugtest)
+        next_ms = sooner(next_ms, plugtest_next_ms(coap->plugtest));
     return sooner(next_ms, transmission_next_ms(&coap->transmissions));
 }
 
@@ -276,6 +281,8 @@ void coap_run(struct coap *coap, struct coap_now now)
     exchange_expire(&coap->secured, now.ms);
     exchange_expire(&coap->plain, now.ms);
     exchange_expire(&coap->heard, now.ms);
+    if (coap->plugtest)
+        plugtest_run(coap->plugtest, coap, now);
     coap_run_deferrals(coap);
     transmission_run(&coap->transmissions, now.ms);
 }

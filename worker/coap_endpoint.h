@@ -11,6 +11,7 @@
 #include "worker/exchange.h"
 #include "worker/message.h"
 #include "worker/metrics.h"
+#include "worker/plugtest.h"
 #include "worker/proven.h"
 #include "worker/rate.h"
 #include "worker/resource.h"
@@ -55,6 +56,7 @@ struct coap {
     struct deferrals deferrals;
     struct rate rate;
     struct proven proven;
+    struct plugtest *plugtest; /* NULL without */
     struct coap_party parties[TRANSMISSION_KINDS];
     struct coap_now now; /* of the turn or call under way */
     uint64_t last_ticket;

@@ -18,6 +18,21 @@ static const char *rt_of(const struct resource *resource, char *space)
     return resource->type ? resource->type : "";
 }
 
+static const char *if_of(const struct resource *resource, char *space)
+{
+    (void)space;
+    return resource->interface ? resource->interface : "";
+}
+
+/* "SHOULD be included for resources larger than that": than one MTU (RFC 6690 section 3.3). */
+static const char *sz_of(const struct resource *resource, char *space)
+{
+    space[0] = '\0';
+    if (resource->size > 0)
+        snprintf(space, ATTRIBUTE_TEXT_MAX, "%u", (unsigned)resource->size);
+    return space;
+}
+
 static const char *ct_of(const struct resource *resource, char *space)
 {
     size_t length = 0;
@@ -34,8 +49,7 @@ static const struct attribute {
     const char *(*value_of)(const struct resource *resource, char *space);
 } attributes[] = {
     {"href", href_of}, /* shown as the link's target */
-    {"rt", rt_of},
-    {"ct", ct_of},
+    {"rt", rt_of},     {"if", if_of}, {"sz", sz_of}, {"ct", ct_of},
 };
 #define ATTRIBUTES (sizeof attributes / sizeof *attributes)
 

@@ -90,6 +90,8 @@ struct resource_formats {
 struct resource {
     const char *path; /* "/tstun" */
     const char *type; /* rt of RFC 6690, space-separated; NULL: none */
+    const char *interface; /* if of RFC 6690, likewise */
+    uint32_t size;         /* sz of RFC 6690, octets; 0: none */
     bool prefix;      /* also all paths below this one: call->rest */
     bool plain;       /* exists for plain CoAP too */
     bool unlisted;    /* not in /.well-known/core */

@@ -3,9 +3,19 @@
 #include "worker/core_link.h"
 #include "worker/echo.h"
 #include "worker/events.h"
+#include "worker/plugtest.h"
 #include "worker/represent.h"
 #include "worker/tstun.h"
 #include "worker/whoami.h"
+
+/* With its handlers of GET, POST, PUT and DELETE. */
+#define PLUGTEST(name, get, post, put, delete, ...)                                                \
+    {                                                                                              \
+        .path = (name), .plain = true, .plugtest = true,                                           \
+        .handlers = {[CODE_GET] = (get), [CODE_POST] = (post), [CODE_PUT] = (put),                 \
+                     [CODE_DELETE] = (delete)},                                                    \
+        __VA_ARGS__                                                                                \
+    }
 
 const struct resource coap_resources[] = {
     {.path = "/tstun",
@@ -19,6 +29,33 @@ const struct resource coap_resources[] = {
      .produces = REPRESENT_FORMATS},
     {.path = "/echo", .type = "echo", .plain = true, .handlers = {[CODE_POST] = echo_post}},
     {.path = "/events", .type = "events", .changes = true, .handlers = {[CODE_POST] = events_post}},
+    PLUGTEST("/test", plugtest_get, plugtest_create, plugtest_put, plugtest_delete,
+             .state = plugtest_state, .type = "Type1"),
+    PLUGTEST("/validate", plugtest_get, NULL, plugtest_put, NULL, .state = plugtest_state),
+    PLUGTEST("/create1", plugtest_get, NULL, plugtest_put, plugtest_delete,
+             .state = plugtest_state),
+    PLUGTEST("/location1/location2/location3", plugtest_get, NULL, plugtest_put, plugtest_delete,
+             .state = plugtest_state),
+    PLUGTEST("/seg1/seg2/seg3", plugtest_text, NULL, NULL, NULL),
+    PLUGTEST("/query", plugtest_query, NULL, NULL, NULL),
+    PLUGTEST("/location-query", plugtest_query, plugtest_create_query, NULL, NULL),
+    PLUGTEST("/multi-format", plugtest_formats, NULL, NULL, NULL,
+             .produces = {{FORMAT_TEXT, FORMAT_XML}, 2}),
+    PLUGTEST("/separate", plugtest_separate, NULL, NULL, NULL, .defers = true),
+    PLUGTEST("/large", plugtest_large, NULL, NULL, NULL, .size = PLUGTEST_LARGE_SIZE),
+    PLUGTEST("/large-update", plugtest_get, NULL, plugtest_put, NULL, .state = plugtest_state,
+             .size = PLUGTEST_VALUE_MAX),
+    PLUGTEST("/large-create", NULL, plugtest_large_create, NULL, NULL),
+    PLUGTEST("/large-create", plugtest_large_created, NULL, NULL, plugtest_large_remove,
+             .state = plugtest_state, .prefix = true, .unlisted = true),
+    PLUGTEST("/large-post", NULL, plugtest_large_post, NULL, NULL),
+    PLUGTEST("/large-separate", plugtest_separate, NULL, NULL, NULL, .defers = true,
+             .size = PLUGTEST_LARGE_SIZE),
+    PLUGTEST("/link1", plugtest_text, NULL, NULL, NULL, .type = "Type1 Type2", .interface = "If1"),
+    PLUGTEST("/link2", plugtest_text, NULL, NULL, NULL, .type = "Type2 Type3", .interface = "If2"),
+    PLUGTEST("/link3", plugtest_text, NULL, NULL, NULL, .type = "Type1 Type3", .interface = "foo"),
+    PLUGTEST("/path", plugtest_path, NULL, NULL, NULL, .produces = {{FORMAT_LINK}, 1}),
+    PLUGTEST("/path", plugtest_below, NULL, NULL, NULL, .prefix = true, .unlisted = true),
     {.path = "/.well-known/core",
      .plain = true,
      .unlisted = true,

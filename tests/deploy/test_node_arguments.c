@@ -52,6 +52,9 @@ Test(node_arguments, worker)
     cr_assert_str_eq(line_of(1), "/opt/holdfast/holdfast-worker --id 2 --link 127.0.0.1:7002 "
                                  "--cluster-key-file /proc/self/fd/8 --http 127.0.0.1:0 --io auto "
                                  "--log info --cid-length 12 --psk-file /proc/self/fd/9");
+    up_options.plugtest = true;
+    cr_assert(strstr(line_of(1), " --plugtest "));
+    up_options.plugtest = false;
     node.children[1].was_ready = false;
     cr_assert(strstr(line_of(1), " --link 127.0.0.1:0 "), "its first life");
 }

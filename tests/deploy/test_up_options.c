@@ -45,6 +45,7 @@ Test(up_options, defaults_are_those_of_the_help)
     cr_assert_eq(up_options.workers, 1);
     cr_assert_eq(up_options.threads, 1);
     cr_assert_eq(up_options.cid_length, 8);
+    cr_assert_not(up_options.plugtest);
     cr_assert_str_eq(up_io_names[up_options.io], "auto");
     cr_assert_eq(up_options.log, LOG_INFO);
     cr_assert_str_eq(up_log_names[up_options.log], "info");
