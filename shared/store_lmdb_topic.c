@@ -118,6 +118,8 @@ static uint64_t change(struct store_lmdb *lmdb, struct octets name, const struct
         lmdb_delete(lmdb, LMDB_CHANGES, number_key(former->number, key));
     if (former->number > 0 && former->kind == TOPIC_GONE)
         lmdb_delete(lmdb, LMDB_TOMBSTONES, number_key(former->number, key));
+    if (kind == TOPIC_GONE) /* only what is deleted lets pages grow together */
+        lmdb_delete(lmdb, LMDB_TOPICS, name);
     put_name(lmdb, LMDB_CHANGES, number, name);
     put_topic(lmdb, name, kind, number, value);
     state->newest = number;
