@@ -1,0 +1,305 @@
+#!/usr/bin/env bash
+# The test descriptions of the ETSI CoAP plugtests (CoAP#4: TD_COAP_CORE, TD_COAP_LINK) against
+# `holdfast up --plugtest`, over DTLS. One case after another, as a table:
+#
+#   $ OPTIONS... PATH      libcoap's coap-client asks; what it shows of sent and received messages
+#   = REGEX                which must match
+#   > TYPE CODE ID TOKEN [NUMBER=VALUE...] [=TEXT]   sends a message through coap_probe
+#   < REGEX                what comes next, spelled alike, must match all of it
+#
+# What must not come any more would come before the answer of /separate, which takes two seconds.
+#
+# m1, m2... are message ids and t1, t2... tokens of the case, {1}, {2}... what the groups of the last
+# REGEX with groups have matched. Options: 4 ETag, 8 Location-Path, 11 Uri-Path, 12 Content-Format,
+# 15 Uri-Query, 17 Accept, 20 Location-Query.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+need curl
+
+client=$PEERS/mbedtls/coap-client
+passed=()
+base=0
+captured=()
+shown=
+
+# The line with its names filled in.
+fill() { # line
+    local word filled=() words
+    read -ra words <<<"$1"
+    for word in "${words[@]}"; do
+        case $word in
+            m[0-9]) word=$((base + ${word#m})) ;;
+            t[0-9]) printf -v word '%04x' $((base + ${word#t})) ;;
+            GET) word=0.01 ;;
+            POST) word=0.02 ;;
+            PUT) word=0.03 ;;
+            DELETE) word=0.04 ;;
+        esac
+        while [[ $word =~ \{([1-9])\} ]]; do
+            word=${word//"${BASH_REMATCH[0]}"/${captured[BASH_REMATCH[1]]}}
+        done
+        filled+=("$word")
+    done
+    printf '%s' "${filled[*]}"
+}
+
+matches() { # what got line [whole]
+    local regex
+    regex=$(fill "$3")
+    [[ -z ${4-} ]] || regex="^$regex\$"
+    expect_match "$1" "$2" "$regex"
+    ((${#BASH_REMATCH[@]} == 1)) || captured=("${BASH_REMATCH[@]}")
+}
+
+run_client() { # options... path
+    local words
+    read -ra words <<<"$(fill "$1")"
+    shown=$("$client" -v 7 -B 10 -d 0 -u "$identity" -k "0x$key" "${words[@]:0:${#words[@]}-1}" \
+        "coaps://127.0.0.1:$coaps_port${words[-1]}" 2>&1) || true
+    shown=$(grep '^v:1 ' <<<"$shown") || fail "coap-client: $1"
+}
+
+etsi() { # name title, the table on stdin
+    local mark line
+    begin "$1: $2"
+    base=$((base + 10))
+    captured=()
+    while read -r mark line; do
+        case $mark in
+            '$') run_client "$line" ;;
+            '=') matches "$1" "$shown" "$line" ;;
+            '>')
+                ask probe "send $(fill "$line")"
+                expect_eq "> $line" "$answer" sent
+                ;;
+            '<')
+                ask probe 'receive 10000'
+                matches "< $line" "$answer" "$line" whole
+                ;;
+            *) fail "what is '$mark $line'?" ;;
+        esac
+    done
+    passed+=("$1")
+}
+
+core() {
+    etsi TD_COAP_CORE_01 'GET, confirmable' <<'END'
+$ -T aa /test
+= c:GET i:([0-9a-f]+) \{6161\}
+= ACK c:2.05 i:{1} \{6161\} .*Content-Format:text/plain.*'.+'
+END
+    etsi TD_COAP_CORE_02 'DELETE, confirmable' <<'END'
+$ -m delete -T aa /test
+= c:DELETE i:([0-9a-f]+) \{6161\}
+= ACK c:2.02 i:{1} \{6161\}
+END
+    etsi TD_COAP_CORE_03 'PUT, confirmable' <<'END'
+$ -m put -t 0 -e put -T aa /test
+= c:PUT i:([0-9a-f]+) \{6161\}
+= ACK c:2.0[14] i:{1} \{6161\}
+END
+    etsi TD_COAP_CORE_04 'POST, confirmable' <<'END'
+$ -m post -t 0 -e posted -T aa /test
+= c:POST i:([0-9a-f]+) \{6161\}
+= ACK c:2.0[14] i:{1} \{6161\}
+END
+    etsi TD_COAP_CORE_05 'GET, non-confirmable' <<'END'
+$ -N -T aa /test
+= NON c:2.05 i:[0-9a-f]+ \{6161\} .*Content-Format:text/plain
+END
+    etsi TD_COAP_CORE_06 'DELETE, non-confirmable' <<'END'
+$ -N -m delete -T aa /test
+= NON c:2.02 i:[0-9a-f]+ \{6161\}
+END
+    etsi TD_COAP_CORE_07 'PUT, non-confirmable' <<'END'
+$ -N -m put -t 0 -e put -T aa /test
+= NON c:2.0[14] i:[0-9a-f]+ \{6161\}
+END
+    etsi TD_COAP_CORE_08 'POST, non-confirmable' <<'END'
+$ -N -m post -t 0 -e posted -T aa /test
+= NON c:2.0[14] i:[0-9a-f]+ \{6161\}
+END
+    etsi TD_COAP_CORE_09 'GET, separate response' <<'END'
+> CON GET m1 t1 11=separate
+< ACK 0.00 m1 -
+< CON 2.05 ([0-9]+) t1 12=#0 =.+
+> ACK 0.00 {1} -
+> CON GET m2 t2 11=separate
+< ACK 0.00 m2 -
+< CON 2.05 ([0-9]+) t2 12=#0 =.+
+> ACK 0.00 {1} -
+END
+    etsi TD_COAP_CORE_10 'GET with a token' <<'END'
+$ -T 01234567 /test
+= ACK c:2.05 i:[0-9a-f]+ \{3031323334353637\} .*Content-Format:text/plain.*'.+'
+> CON GET m1 a1 11=test
+< ACK 2.05 m1 a1 4=0x[0-9a-f]+ 12=#0 =.+
+> CON GET m2 a1a2a3a4a5a6a7a8 11=test
+< ACK 2.05 m2 a1a2a3a4a5a6a7a8 4=0x[0-9a-f]+ 12=#0 =.+
+END
+    etsi TD_COAP_CORE_11 'GET with a token, separate response' <<'END'
+$ -T 01234567 /separate
+= ACK c:0.00 i:[0-9a-f]+ \{\}
+= CON c:2.05 i:([0-9a-f]+) \{3031323334353637\}
+= ACK c:0.00 i:{1} \{\}
+END
+    etsi TD_COAP_CORE_12 'GET with an empty token' <<'END'
+> CON GET m1 - 11=test
+< ACK 2.05 m1 - 4=0x[0-9a-f]+ 12=#0 =.+
+END
+    etsi TD_COAP_CORE_13 'several Uri-Path options' <<'END'
+$ /seg1/seg2/seg3
+= Uri-Path:seg1, Uri-Path:seg2, Uri-Path:seg3
+= ACK c:2.05 .*Content-Format:text/plain.*'.+'
+END
+    etsi TD_COAP_CORE_14 'several Uri-Query options' <<'END'
+$ /query?first=1&second=2&third=3
+= Uri-Query:first=1, Uri-Query:second=2, Uri-Query:third=3
+= ACK c:2.05 .*Content-Format:text/plain
+> CON GET m1 t1 11=query 15=first=1 15=second=2
+< ACK 2.05 m1 t1 12=#0 =query\|first=1\|second=2\|
+END
+    # The one that was lost is not seen; its repetition gets the same.
+    etsi TD_COAP_CORE_15 'GET, request or piggybacked response lost' <<'END'
+> CON GET m1 t1 11=test
+< (ACK 2.05 m1 t1 .*)
+> CON GET m1 t1 11=test
+< {1}
+> CON PUT m2 t2 11=test 12=#0 =again
+< ACK 2.04 m2 t2
+> CON PUT m2 t2 11=test 12=#0 =again
+< ACK 2.04 m2 t2
+END
+    etsi TD_COAP_CORE_16 'GET, part of a separate exchange lost' <<'END'
+> CON GET m1 t1 11=separate
+> CON GET m1 t1 11=separate
+< ACK 0.00 m1 -
+> CON GET m1 t1 11=separate
+< ACK 0.00 m1 -
+< CON 2.05 ([0-9]+) t1 12=#0 =.+
+< CON 2.05 {1} t1 12=#0 =.+
+< CON 2.05 {1} t1 12=#0 =.+
+> ACK 0.00 {1} -
+> CON GET m2 t2 11=separate
+< ACK 0.00 m2 -
+< CON 2.05 ([0-9]+) t2 12=#0 =.+
+> ACK 0.00 {1} -
+END
+    etsi TD_COAP_CORE_17 'GET, non-confirmable, separate response' <<'END'
+> NON GET m1 t1 11=separate
+< NON 2.05 [0-9]+ t1 12=#0 =.+
+END
+    etsi TD_COAP_CORE_18 'POST, several Location-Path options' <<'END'
+$ -m post -t 0 -e new /test
+= ACK c:2.01 .*Location-Path:location1, Location-Path:location2, Location-Path:location3
+$ /location1/location2/location3
+= ACK c:2.05 .*'new'
+END
+    etsi TD_COAP_CORE_19 'POST, several Location-Query options' <<'END'
+$ -m post -t 0 -e new /location-query
+= ACK c:2.01 .*Location-Query:first=1, Location-Query:second=2
+END
+    etsi TD_COAP_CORE_20 'Accept' <<'END'
+$ -A text/plain /multi-format
+= Accept:text/plain
+= ACK c:2.05 .*Content-Format:text/plain.*'.+'
+$ -A application/xml /multi-format
+= Accept:application/xml
+= ACK c:2.05 .*Content-Format:application/xml.*<
+> CON GET m1 t1 11=multi-format 17=#50
+< ACK 4.06 m1 t1
+END
+    etsi TD_COAP_CORE_21 'GET with ETag' <<'END'
+$ /validate
+= ACK c:2.05 .*ETag:(0x[0-9a-f]+).*'.+'
+$ -O 4,{1} /validate
+= ACK c:2.03 i:[0-9a-f]+ \{\} \[ ETag:{1} \]$
+$ -m put -t 0 -e changed /validate
+= ACK c:2.04
+$ -O 4,{1} /validate
+= ACK c:2.05 .*'changed'
+> CON GET m1 t1 4={1} 11=validate
+< ACK 2.05 m1 t1 4=(0x[0-9a-f]+) 12=#0 =changed
+> CON GET m2 t2 4=0x00 4={1} 11=validate
+< ACK 2.03 m2 t2 4={1}
+END
+    etsi TD_COAP_CORE_22 'ETag and If-Match' <<'END'
+$ /validate
+= ACK c:2.05 .*ETag:(0x[0-9a-f]+).*'.+'
+$ -m put -t 0 -e first -O 1,{1} /validate
+= ACK c:2.04
+$ /validate
+= ACK c:2.05 .*ETag:(0x[0-9a-f]+).*'first'
+$ -m put -t 0 -e second /validate
+= ACK c:2.04
+$ -m put -t 0 -e third -O 1,{1} /validate
+= ACK c:4.12
+$ /validate
+= ACK c:2.05 .*'second'
+END
+    etsi TD_COAP_CORE_23 'If-None-Match' <<'END'
+$ -m put -t 0 -e new -O 5, /create1
+= If-None-Match
+= ACK c:2.01
+$ -m put -t 0 -e newer -O 5, /create1
+= ACK c:4.12
+$ /create1
+= ACK c:2.05 .*'new'
+END
+    etsi TD_COAP_CORE_31 'ping' <<'END'
+> CON 0.00 m1 -
+< RST 0.00 m1 -
+END
+}
+
+links() {
+    etsi TD_COAP_LINK_01 'discovery' <<'END'
+$ /.well-known/core
+= ACK c:2.05 .*Content-Format:application/link-format
+END
+    etsi TD_COAP_LINK_02 'by type' <<'END'
+> CON GET m1 t1 11=.well-known 11=core 15=rt=Type1
+< ACK 2.05 m1 t1 12=#40 =</test>[^<]*,</link1>[^<]*,</link3>[^<]*
+END
+    etsi TD_COAP_LINK_03 'all that have a type' <<'END'
+> CON GET m1 t1 11=.well-known 11=core 15=rt=*
+< ACK 2.05 m1 t1 12=#40 =(<[^<]*;rt="[^<]*)+
+END
+    etsi TD_COAP_LINK_04 'by one of several types' <<'END'
+> CON GET m1 t1 11=.well-known 11=core 15=rt=Type2
+< ACK 2.05 m1 t1 12=#40 =</link1>;rt="Type1 Type2"[^<]*,</link2>;rt="Type2 Type3"[^<]*
+END
+    etsi TD_COAP_LINK_05 'by interface, a prefix' <<'END'
+> CON GET m1 t1 11=.well-known 11=core 15=if=If*
+< ACK 2.05 m1 t1 12=#40 =</link1>[^<]*;if="If1"[^<]*,</link2>[^<]*;if="If2"[^<]*
+END
+    etsi TD_COAP_LINK_06 'all that have a size' <<'END'
+> CON GET m1 t1 11=.well-known 11=core 15=sz=*
+< ACK 2.05 m1 t1 12=#40 =(<[^<]*;sz="?[0-9]+[^<]*)+
+END
+    etsi TD_COAP_LINK_07 'one by its target' <<'END'
+> CON GET m1 t1 11=.well-known 11=core 15=href=/link1
+< ACK 2.05 m1 t1 12=#40 =</link1>[^<]*
+END
+    etsi TD_COAP_LINK_08 'by a prefix of the target' <<'END'
+> CON GET m1 t1 11=.well-known 11=core 15=href=/link*
+< ACK 2.05 m1 t1 12=#40 =</link1>[^<]*,</link2>[^<]*,</link3>[^<]*
+END
+    etsi TD_COAP_LINK_09 'a hierarchy of links' <<'END'
+> CON GET m1 t1 11=.well-known 11=core 15=href=/path
+< ACK 2.05 m1 t1 12=#40 =</path>;ct="?40"?
+> CON GET m2 t2 11=path
+< ACK 2.05 m2 t2 12=#40 =</path/sub1>,</path/sub2>,</path/sub3>
+> CON GET m3 t3 11=path 11=sub1
+< ACK 2.05 m3 t3 12=#0 =/path/sub1
+END
+}
+
+export HOLDFAST_ACK_TIMEOUT_MS=500 HOLDFAST_MAX_RETRANSMIT=3
+node_start node --plugtest --store memory:
+program_start probe "$bin/tests/coap_probe" --server "127.0.0.1:$coaps_port" --psk "$identity:$key"
+core
+links
+probe_stop probe
+node_stop
+echo "cases: ${#passed[@]}"
