@@ -145,6 +145,7 @@
 #define EVENT_PAYLOAD_MAX 1024 /* octets of one POST to /events; more: 4.13 */
 
 #define RELATIONS_PER_SESSION_MAX 32     /* Observe relations in both roles */
+
 /* Observe, as server; full: the answer has no Observe, "observers refused" */
 #define OBSERVERS_MAX 262144         /* relations of one worker */
 #define OBSERVERS_PER_PEER_MAX 16    /* the lower slots of a session's relations are theirs */
@@ -157,6 +158,13 @@
 #define OBSERVE_PACE_MS 3000         /* RFC 7641 section 4.5.1: without an estimate of the RTT */
 #define OBSERVE_BATCH_MAX 256        /* observers that one turn tells of a change, one ms apart */
 #define OBSERVE_RETRY_MS 1000        /* before a state is asked for again that could not be had */
+
+/* Publish and subscribe */
+#define TOPIC_DATA_MAX 1024  /* octets of one publication; more: 4.13 */
+#define PS_REQUESTS_MAX 1024 /* requests that wait for the store; full: 5.03, "ps refused" */
+#define PS_ATTEMPTS_MAX 4    /* of a publication that another one comes before */
+#define PS_POLL_MS 50        /* between questions to the store what others have published */
+#define PERMISSIONS_MAX 32   /* of one list */
 
 /* Options */
 #define OPTIONS_MAX 64       /* rows of one table */
@@ -184,6 +192,7 @@ _Static_assert(ROSTER_INTERVAL_MS < MEMBER_TTL_MS && MEMBER_BEAT_MS < MEMBER_TTL
                "a beat may be lost, and an lb sees who came and went");
 _Static_assert(UPLINK_LB_SILENT_MS > 2 * PING_INTERVAL_MS * PINGS_MISSED_MAX,
                "an lb that lives is heard");
+_Static_assert(OBSERVERS_PER_PEER_MAX < RELATIONS_PER_SESSION_MAX, "the other role has slots too");
 _Static_assert(UP_DRAIN_MS < UP_STOP_MS, "the lb has time to end");
 _Static_assert(UP_STOP_MS + UP_PROBE_MS < 2000, "SIGTERM ends the node within 2 s");
 _Static_assert(UP_WORKERS_MAX + 4 <= IO_SOCKETS_MAX, "a ready pipe each, signals, HTTP");

@@ -1,4 +1,4 @@
-#include "worker/coap_endpoint.h"
+#include "worker/coap_observe.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -96,6 +96,8 @@ enum status coap_new(struct coap **coap, const struct coap_options *options)
     if (status == STATUS_OK && options->plugtest)
         status = plugtest_new(&made->plugtest);
     if (status == STATUS_OK)
+        status = coap_observe_init(made);
+    if (status == STATUS_OK)
         *coap = made;
     else
         coap_free(made);
@@ -106,6 +108,7 @@ void coap_free(struct coap *coap)
 {
     if (!coap)
         return;
+    coap_observe_free(coap);
     plugtest_free(coap->plugtest);
     rate_free(&coap->rate);
     deferrals_free(&coap->deferrals);
@@ -255,6 +258,7 @@ void coap_forget(struct coap *coap, uint64_t session_id)
     const struct exchange_endpoint endpoint = {.session_id = session_id};
     exchange_forget(&coap->secured, &endpoint);
     exchange_forget(&coap->heard, &endpoint);
+    observers_forget(&coap->observers, &(struct coap_peer){.session_id = session_id});
     deferral_forget(&coap->deferrals, session_id);
     transmission_forget(&coap->transmissions, session_id, coap->now.ms);
 }
@@ -272,6 +276,7 @@ uint64_t coap_next_ms(const struct coap *coap)
     next_ms = sooner(next_ms, deferral_next_ms(&coap->deferrals));
     if (coap->plugtest)
         next_ms = sooner(next_ms, plugtest_next_ms(coap->plugtest));
+    next_ms = sooner(next_ms, observers_next_ms(&coap->observers));
     return sooner(next_ms, transmission_next_ms(&coap->transmissions));
 }
 
@@ -285,4 +290,5 @@ void coap_run(struct coap *coap, struct coap_now now)
         plugtest_run(coap->plugtest, coap, now);
     coap_run_deferrals(coap);
     transmission_run(&coap->transmissions, now.ms);
+    observers_run(&coap->observers, now);
 }

@@ -35,14 +35,18 @@ enum coap_outcome {
     COAP_RESET,   /* RST or empty ACK for commit->message_id, which is no transmission's: a ping was
                      answered */
     COAP_COMMIT,  /* `commit` says what to save; the reply comes from coap_committed */
-    COAP_DROPPED, /* not a message we may answer; counted by reason */
+    COAP_REGISTER, /* likewise, but of a relation; the reply comes through `send` after
+                      coap_registered */
+    COAP_DROPPED,  /* not a message we may answer; counted by reason */
 };
 
-/* For store_save_exchange. The octets are valid until the next call. */
+/* For store_save_exchange, or store_save_relation. The octets are valid until the next call. */
 struct coap_commit {
     uint16_t message_id; /* names the exchange to coap_committed */
-    uint8_t slot;        /* less than COAP_EXCHANGES_PER_PEER_MAX */
-    struct octets value; /* worker/exchange_value.h; at most STORE_EXCHANGE_MAX less 48 */
+    uint64_t ticket;     /* names the registration to coap_registered */
+    uint8_t slot;        /* less than COAP_EXCHANGES_PER_PEER_MAX, OBSERVERS_PER_PEER_MAX */
+    struct octets value; /* worker/exchange_value.h, at most STORE_EXCHANGE_MAX less 48; of a
+                            relation worker/relation_value.h */
     struct octets event; /* worker/event.h, at most STORE_EVENT_MAX; length 0: none */
 };
 
@@ -68,6 +72,19 @@ struct coap_timing {
         COAP_ACK_TIMEOUT_MS, COAP_SEPARATE_MS, COAP_MAX_RETRANSMIT \
     }
 
+/* The relation in this slot of the session is over: it is to leave the store. */
+typedef void coap_unsave_fn(void *owner, const struct coap_peer *peer, uint8_t slot);
+
+/* Confirmable notifications to each observer (RFC 7641 section 4.5). */
+struct coap_observe {
+    uint32_t confirm_s;    /* at least one in so many s, 1 to OBSERVE_CONFIRM_S_MAX */
+    uint8_t confirm_every; /* and each so many; 0: however many */
+};
+#define COAP_OBSERVE_DEFAULT         \
+    {                                \
+        OBSERVE_CONFIRM_S_DEFAULT, 0 \
+    }
+
 struct resource;
 
 struct coap_options {
@@ -81,9 +98,11 @@ struct coap_options {
     size_t exchanges_max;     /* COAP_EXCHANGES_MAX */
     uint32_t request_rate;    /* requests a second of one peer; 0: no bound */
     struct coap_timing timing;
+    struct coap_observe observe;
     struct metrics *metrics; /* rows as in worker/metrics.h */
     coap_send_fn *send;
-    void *owner; /* given to send */
+    coap_unsave_fn *unsave;
+    void *owner; /* given to both */
 };
 MUST_USE enum status coap_new(struct coap **coap, const struct coap_options *options);
 void coap_free(struct coap *coap);
@@ -116,6 +135,19 @@ enum coap_outcome coap_committed(struct coap *coap, uint64_t session_id, uint16_
  * not ours), STATUS_FULL. */
 MUST_USE enum status coap_restore(struct coap *coap, uint64_t session_id, struct coap_now now,
                                   struct octets value);
+
+/* What became of a COAP_REGISTER of a session that is still here; else coap_forget is enough. The
+ * request is served then: with Observe in its reply, or, if it is not stored, without. */
+void coap_registered(struct coap *coap, uint64_t ticket, enum coap_saved saved);
+
+/* Remembers an observer that store_claim_session gave back, of role RELATION_OBSERVER: it is told
+ * what has changed since. STATUS_MALFORMED, STATUS_FULL. */
+struct relation_value;
+MUST_USE enum status coap_restore_observer(struct coap *coap, const struct coap_peer *peer,
+                                           uint8_t slot, const struct relation_value *value,
+                                           struct coap_now now);
+/* Whether the peer observes anything. */
+bool coap_has_observer(const struct coap *coap, const struct coap_peer *peer);
 
 /* An empty confirmable message, which a peer answers with RST (RFC 7252 section 4.3): the path
  * check. The message id comes from the caller, who keeps it with the session. */

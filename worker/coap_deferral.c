@@ -1,5 +1,5 @@
 /* Requests that are answered later: the empty ACK meanwhile, and the reply (coap_endpoint.h). */
-#include "worker/coap_endpoint.h"
+#include "worker/coap_observe.h"
 
 bool coap_can_defer(const struct coap *coap)
 {
@@ -7,7 +7,7 @@ bool coap_can_defer(const struct coap *coap)
 }
 
 void coap_defer(struct coap *coap, const struct coap_peer *peer, const struct request *request,
-                uint64_t ticket, struct exchange *exchange)
+                uint64_t ticket, bool observing, struct exchange *exchange)
 {
     const struct deferral_due due = {coap->now.ms + coap->options.timing.separate_ms,
                                      coap->now.ms + COAP_DEFERRED_MS};
@@ -16,10 +16,12 @@ void coap_defer(struct coap *coap, const struct coap_peer *peer, const struct re
      * exchange, is a new one. */
     struct deferral *deferral =
         deferral_open(&coap->deferrals, peer, request->message, ticket, &due);
-    if (deferral)
-        deferral->proven = coap_is_proven(coap, peer, request);
-    else
+    if (!deferral) {
         exchange_drop(coap_exchanges(coap, peer), exchange);
+        return;
+    }
+    deferral->proven = coap_is_proven(coap, peer, request);
+    deferral->observing = observing;
 }
 
 static struct exchange *find_exchange(struct coap *coap, const struct deferral *deferral,
@@ -89,7 +91,14 @@ bool coap_answer(struct coap *coap, uint64_t ticket, struct coap_now now,
     uint16_t culprit;
     deferral_request(deferral, &message);
     (void)request_judge(&request, &message, &culprit); /* as it was judged before */
+    if (deferral->rendering) {
+        coap_rendered(coap, &request, reply);
+        deferral_close(&coap->deferrals, deferral);
+        return true;
+    }
     resource_validate(&request, reply);
+    if (deferral->observing)
+        coap_observe_reply(coap, &deferral->peer, &message, reply);
     const struct response_envelope envelope =
         coap_envelope(coap, &deferral->peer, deferral->proven, &message, deferral->acknowledged);
     struct writer writer = writer_over(coap->message, sizeof coap->message);
@@ -108,6 +117,8 @@ bool coap_answer(struct coap *coap, uint64_t ticket, struct coap_now now,
                           (struct octets){coap->message, writer_length(&writer)}, now.ms);
     else
         coap_send(coap, &deferral->peer, &writer);
+    if (deferral->observing)
+        coap_observe_replied(coap, &deferral->peer, &message, reply->code);
     deferral_close(&coap->deferrals, deferral);
     return true;
 }

@@ -1,6 +1,7 @@
 /* What the files of the CoAP endpoint share: coap.c (which kind of message is it, beginning and
  * end), coap_serve.c (requests), coap_deferral.c (requests that are answered later), coap_hear.c
- * (responses to requests of ours), resources.c (the table); and what parts that start messages of
+ * (responses to requests of ours), coap_observe.c (observers; coap_observe.h), resources.c (the
+ * table); and what parts that start messages of
  * their own join it by. The worker around it includes coap.h only. */
 #ifndef HOLDFAST_WORKER_COAP_ENDPOINT_H
 #define HOLDFAST_WORKER_COAP_ENDPOINT_H
@@ -11,6 +12,7 @@
 #include "worker/exchange.h"
 #include "worker/message.h"
 #include "worker/metrics.h"
+#include "worker/observer.h"
 #include "worker/plugtest.h"
 #include "worker/proven.h"
 #include "worker/rate.h"
@@ -56,6 +58,8 @@ struct coap {
     struct deferrals deferrals;
     struct rate rate;
     struct proven proven;
+    struct observers observers;
+    struct ps *ps; /* of the resources below /ps; not owned */
     struct plugtest *plugtest; /* NULL without */
     struct coap_party parties[TRANSMISSION_KINDS];
     struct coap_now now; /* of the turn or call under way */
@@ -66,6 +70,7 @@ struct coap {
     uint8_t event[STORE_EVENT_MAX];
     uint8_t message[COAP_MESSAGE_SIZE_MAX]; /* on its way to `send` */
     uint8_t body[COAP_BODY_MAX];            /* what a handler writes */
+    uint8_t rendered[COAP_BODY_MAX];        /* what one writes for observers */
 };
 
 /* Replaces the party of that kind. */
@@ -167,6 +172,10 @@ static inline void coap_write_response(struct coap *coap, const struct coap_peer
         coap_write_challenge(coap, peer, envelope, request, reply, writer);
 }
 
+/* Runs the handler for a request whose options have been judged, without remembering it. */
+enum resource_outcome coap_ask(struct coap *coap, const struct coap_peer *peer,
+                               const struct message *message, uint64_t ticket,
+                               struct resource_reply *reply);
 enum coap_outcome coap_serve(struct coap *coap, const struct coap_peer *peer, struct coap_now now,
                              const struct message *message, struct writer *reply,
                              struct coap_commit *commit);
@@ -175,9 +184,10 @@ enum coap_outcome coap_serve(struct coap *coap, const struct coap_peer *peer, st
 
 /* Whether one more request can be answered later. */
 bool coap_can_defer(const struct coap *coap);
-/* The handler of this request has said so; `exchange` remembers it. coap_can_defer was asked. */
+/* The handler of this request has said so, or it is a registration that waits for the store;
+ * `exchange` remembers it. coap_can_defer was asked. */
 void coap_defer(struct coap *coap, const struct coap_peer *peer, const struct request *request,
-                uint64_t ticket, struct exchange *exchange);
+                uint64_t ticket, bool observing, struct exchange *exchange);
 /* Empty ACKs that are due, and 5.03 for what nobody has answered. */
 void coap_run_deferrals(struct coap *coap);
 

@@ -1,6 +1,6 @@
 /* Requests: what came before, what may be served, whose handler, and the reply (coap_endpoint.h).
  */
-#include "worker/coap_endpoint.h"
+#include "worker/coap_observe.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@ struct serving {
     struct resource_reply reply;
     struct exchange *exchange; /* where it is remembered; NULL: nowhere */
     bool changes;              /* a 2.xx tells of a change */
+    bool observing;            /* a 2.xx tells of a registration */
 };
 
 enum verdict {
@@ -85,18 +86,18 @@ static void refuse(struct coap *coap, struct resource_reply *reply)
 enum progress {
     PROGRESS_ANSWERED,
     PROGRESS_DEFERRED,
-    PROGRESS_REPEATED, /* serving->exchange knows it already */
+    PROGRESS_REGISTERING, /* the commit is what to save first */
+    PROGRESS_REPEATED,    /* serving->exchange knows it already */
 };
 
 /* Remembers a request for this resource, before it has any effect. One that may be answered later
  * is remembered whatever its method, until it is answered: its repetitions must not ask again. */
 static enum progress remember(struct coap *coap, struct serving *serving,
-                              const struct resource_call *call)
+                              const struct resource_call *call, bool defers)
 {
     const struct message *message = serving->request.message;
     struct exchanges *exchanges = coap_exchanges(coap, call->peer);
     const struct exchange_endpoint endpoint = coap_exchange_endpoint(call->peer);
-    bool defers = call->resource->defers;
     if (!is_remembered(message->code) && !defers)
         return PROGRESS_ANSWERED;
     if (!is_remembered(message->code))
@@ -128,41 +129,89 @@ static bool is_in_time(struct coap *coap, const struct coap_peer *peer,
     return false;
 }
 
-/* Runs the request's handler, if it has one and, where it may have an effect, if it can be
- * remembered. Errors before the handler have no effect and need no memory: they come out the same
- * again. */
-static enum progress run(struct coap *coap, struct serving *serving, const struct coap_peer *peer,
-                         struct coap_now now)
+static struct resource_call call_for(struct coap *coap, const struct coap_peer *peer,
+                                     const struct request *request)
 {
-    const struct message *message = serving->request.message;
-    struct resource_call call = {
+    return (struct resource_call){
         .coap = coap,
-        .request = &serving->request,
+        .request = request,
         .peer = peer,
         .resources = coap->options.resources,
         .resource_count = coap->options.resource_count,
         .plugtest = coap->options.plugtest,
+        .is_rendering = peer->session_id == COAP_RENDERING_SESSION,
         .worker_id = coap->options.worker_id,
-        .now = now,
-        .body = {message->payload, message->payload_length},
+        .now = coap->now,
+        .body = {request->message->payload, request->message->payload_length},
     };
+}
+
+enum resource_outcome coap_ask(struct coap *coap, const struct coap_peer *peer,
+                               const struct message *message, uint64_t ticket,
+                               struct resource_reply *reply)
+{
+    struct request request;
+    uint16_t culprit;
+    (void)request_judge(&request, message, &culprit);
+    struct resource_call call = call_for(coap, peer, &request);
+    call.ticket = ticket;
+    resource_handler *handler = resource_select(&call, reply);
+    return handler ? handler(&call, reply) : RESOURCE_DONE;
+}
+
+/* Whether the request goes on once the store has the registration. */
+static bool register_or_not(struct serving *serving, const struct resource_call *call,
+                            struct coap_commit *commit)
+{
+    switch (coap_interest_of(call)) {
+    case COAP_INTEREST_NONE:
+        return false;
+    case COAP_INTEREST_DEREGISTER:
+        coap_deregister(call);
+        return false;
+    case COAP_INTEREST_REGISTER:
+        break;
+    }
+    serving->observing = coap_register(call);
+    if (!serving->observing || call->peer->session_id == 0)
+        return false;
+    coap_defer(call->coap, call->peer, call->request, call->ticket, true, serving->exchange);
+    coap_register_commit(call, commit);
+    return true;
+}
+
+/* Runs the request's handler, if it has one and, where it may have an effect, if it can be
+ * remembered. Errors before the handler have no effect and need no memory: they come out the same
+ * again. */
+static enum progress run(struct coap *coap, struct serving *serving, const struct coap_peer *peer,
+                         struct coap_commit *commit)
+{
+    const struct message *message = serving->request.message;
+    struct resource_call call = call_for(coap, peer, &serving->request);
     resource_handler *handler = resource_select(&call, &serving->reply);
     if (!handler)
         return PROGRESS_ANSWERED;
-    enum progress progress = remember(coap, serving, &call);
+    enum progress progress =
+        remember(coap, serving, &call,
+                 call.resource->defers || coap_interest_of(&call) == COAP_INTEREST_REGISTER);
     if (progress == PROGRESS_REPEATED || serving->reply.code != CODE_EMPTY)
         return progress;
     if (serving->exchange)
         call.slot = exchange_slot(serving->exchange);
     serving->changes = call.resource->changes;
     call.ticket = ++coap->last_ticket;
+    if (register_or_not(serving, &call, commit))
+        return PROGRESS_REGISTERING;
     switch (handler(&call, &serving->reply)) {
     case RESOURCE_DONE:
         resource_validate(&serving->request, &serving->reply);
+        if (serving->observing)
+            coap_observe_reply(coap, peer, message, &serving->reply);
         break;
     case RESOURCE_LATER:
         assert(call.resource->defers);
-        coap_defer(coap, peer, &serving->request, call.ticket, serving->exchange);
+        coap_defer(coap, peer, &serving->request, call.ticket, serving->observing,
+                   serving->exchange);
         return PROGRESS_DEFERRED;
     }
     if (serving->exchange && !is_remembered(message->code)) {
@@ -285,12 +334,13 @@ enum coap_outcome coap_serve(struct coap *coap, const struct coap_peer *peer, st
             return coap_repeat(coap, message, known, reply);
     }
     serving.changes = false;
+    serving.observing = false;
     coap_begin_reply(coap, &serving.reply);
     enum progress progress = PROGRESS_ANSWERED;
     switch (judge(&serving, message)) {
     case VERDICT_SERVE:
         if (is_in_time(coap, peer, &serving.reply))
-            progress = run(coap, &serving, peer, now);
+            progress = run(coap, &serving, peer, commit);
         break;
     case VERDICT_ANSWER:
         break;
@@ -302,8 +352,13 @@ enum coap_outcome coap_serve(struct coap *coap, const struct coap_peer *peer, st
     switch (progress) {
     case PROGRESS_ANSWERED:
         outcome = respond(coap, peer, &serving, now, reply, commit);
+        if (serving.observing)
+            coap_observe_replied(coap, peer, message, serving.reply.code);
         break;
     case PROGRESS_DEFERRED:
+        break;
+    case PROGRESS_REGISTERING:
+        outcome = COAP_REGISTER;
         break;
     case PROGRESS_REPEATED:
         return coap_repeat(coap, message, serving.exchange, reply);

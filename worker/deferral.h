@@ -24,6 +24,8 @@ struct deferral {
     size_t request_length; /* of the whole message */
     bool proven;           /* the peer has shown that it gets what is sent to its address */
     bool acknowledged;     /* the empty ACK has gone */
+    bool observing;        /* a registration: the answer has Observe */
+    bool rendering;        /* nobody's request: the answer is for observers */
     uint16_t length;       /* of `bytes` */
     uint8_t bytes[COAP_MESSAGE_SIZE_MAX]; /* the request less its payload */
 };

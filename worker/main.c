@@ -42,6 +42,12 @@ struct program {
     uint64_t separate_ms;
     uint64_t request_rate;
     bool plugtest;
+    uint64_t observe_confirm_s;
+    uint64_t observe_confirm_every;
+    const char *ps_publish;
+    const char *ps_subscribe;
+    struct permissions publishers;
+    struct permissions subscribers;
     struct identities identities;
     struct store *store;
     struct io *io;
@@ -53,6 +59,9 @@ struct program {
 };
 
 static struct program program = {
+    .observe_confirm_s = OBSERVE_CONFIRM_S_DEFAULT,
+    .ps_publish = "*",
+    .ps_subscribe = "*",
     .id = 1,
     .session_idle_s = SESSION_IDLE_S_DEFAULT,
     .ack_timeout_ms = COAP_ACK_TIMEOUT_MS,
@@ -195,6 +204,30 @@ static const struct option_row rows[] = {
      .kind = OPTION_NUMBER,
      .target = &program.request_rate,
      .max = RATE_MAX},
+    {.name = "observe-confirm-s",
+     .argument = "S",
+     .help = "a notification is confirmable at least every so many seconds (default 82800)",
+     .kind = OPTION_NUMBER,
+     .target = &program.observe_confirm_s,
+     .min = 1,
+     .max = OBSERVE_CONFIRM_S_MAX},
+    {.name = "observe-confirm-every",
+     .argument = "N",
+     .help = "and each Nth one to an observer; 0: however many (the default)",
+     .kind = OPTION_NUMBER,
+     .target = &program.observe_confirm_every,
+     .max = OBSERVE_CONFIRM_EVERY_MAX},
+    {.name = "ps-publish",
+     .argument = "LIST",
+     .help = "who may publish to which topics of /ps: IDENTITY[=TOPIC],... each may end with * "
+             "(default *: everybody with a session, to all)",
+     .kind = OPTION_TEXT,
+     .target = &program.ps_publish},
+    {.name = "ps-subscribe",
+     .argument = "LIST",
+     .help = "likewise, who may read and observe them (default *)",
+     .kind = OPTION_TEXT,
+     .target = &program.ps_subscribe},
     {.name = "plugtest",
      .help = "serve the resources of the ETSI CoAP plugtests too",
      .kind = OPTION_FLAG,
@@ -251,6 +284,22 @@ static const struct option_table table = {
     .count = sizeof(rows) / sizeof(rows[0]),
 };
 
+static bool check_permissions(const char *option, const char *text,
+                              struct permissions *permissions)
+{
+    switch (permissions_parse(permissions, text)) {
+    case STATUS_OK:
+        return true;
+    case STATUS_FULL:
+        option_complain(&table, option, "too long; want at most %d entries", PERMISSIONS_MAX);
+        return false;
+    default:
+        option_complain(&table, option, "%s: want IDENTITY or IDENTITY=TOPIC, with commas between",
+                        text);
+        return false;
+    }
+}
+
 static bool check_options(struct cluster_key *key)
 {
     if (!program.cluster_key_file) {
@@ -273,7 +322,8 @@ static bool check_options(struct cluster_key *key)
         option_complain(&table, "id", "a CID of 6 octets holds 1 octet of it; want 1 to 255");
         return false;
     }
-    return true;
+    return check_permissions("ps-publish", program.ps_publish, &program.publishers) &&
+           check_permissions("ps-subscribe", program.ps_subscribe, &program.subscribers);
 }
 
 /* --- HTTP --- */
@@ -407,6 +457,9 @@ static enum status start_worker(const struct cluster_key *key)
         .session_idle_s = (uint32_t)program.session_idle_s,
         .plugtest = program.plugtest,
         .request_rate = (uint32_t)program.request_rate,
+        .observe = {(uint32_t)program.observe_confirm_s, (uint8_t)program.observe_confirm_every},
+        .publishers = &program.publishers,
+        .subscribers = &program.subscribers,
         .timing = {(uint32_t)program.ack_timeout_ms, (uint32_t)program.separate_ms,
                    (uint8_t)program.max_retransmit},
     };

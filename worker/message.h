@@ -100,6 +100,7 @@ enum message_format { /* RFC 7252 section 12.3, RFC 8949 section 9.3 */
                       FORMAT_OCTETS = 42,
                       FORMAT_JSON = 50,
                       FORMAT_CBOR = 60,
+                      FORMAT_PUBSUB_CBOR = 606, /* draft-ietf-core-coap-pubsub, to be assigned */
 };
 
 struct message_option {

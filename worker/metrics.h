@@ -146,6 +146,10 @@
       METRIC_COUNTER)                                                                              \
     X(OBSERVERS_ENDED_NOT_STORED, "holdfast_observers_ended_total", "reason=\"not_stored\"", NULL, \
       METRIC_COUNTER)                                                                              \
+    X(PS_PUBLISHED, "holdfast_ps_publications_total", NULL, "Publications to topics",              \
+      METRIC_COUNTER)                                                                              \
+    X(PS_REFUSED, "holdfast_ps_refused_total", NULL,                                               \
+      "Requests to topics answered 5.03 because too many wait for the store", METRIC_COUNTER)      \
     STORE_METRICS(X)
 
 enum worker_metric {

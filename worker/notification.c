@@ -295,6 +295,24 @@ void subject_changed(struct observers *observers, struct octets path, struct coa
     }
 }
 
+static bool is_below(const struct subject *subject, struct octets path)
+{
+    return subject->path_length > path.length && subject->target[path.length] == '/' &&
+           memcmp(subject->target, path.bytes, path.length) == 0;
+}
+
+void subjects_changed(struct observers *observers, struct octets path, struct coap_now now)
+{
+    size_t at = 0;
+    const struct subject *first;
+    observers->now = now;
+    /* Nothing leaves the table while its observers stay. */
+    while ((first = table_next(&observers->subjects.by_path, &at))) {
+        if (is_below(first, path))
+            subject_changed(observers, subject_path(first), now);
+    }
+}
+
 /* A change that comes while the last one goes round is told from there on, once round: so nobody is
  * always the last. */
 static void go_round(struct observers *observers, struct subject *subject, bool for_all)

@@ -255,14 +255,17 @@ struct observer *observer_add(struct observers *observers, const struct coap_pee
 uint32_t observer_number(struct observers *observers, struct observer *observer, uint64_t version)
 {
     struct subject *subject = observer->subject;
-    uint32_t number = subject_next_number(subject, version, observers->now.unix_ms);
-    if (version && subject->has_number && subject->observer_count > 1 &&
-        number != subject->number) {
+    uint32_t number = version ? (uint32_t)version & RELATION_NUMBER_MAX
+                              : subject_next_number(subject, 0, observers->now.unix_ms);
+    bool is_newer = !subject->has_number || subject_number_follows(number, subject->number);
+    /* Who knows more by now than the reply says tells it at once. */
+    observer->owed = !is_newer && number != subject->number;
+    if (is_newer && version && subject->has_number && subject->observer_count > 1) {
         notification_want(observers, subject); /* what the others have yet to hear */
-        return number;
+    } else if (is_newer) {
+        subject->number = number;
+        subject->has_number = true;
     }
-    subject->number = number;
-    subject->has_number = true;
     return number;
 }
 

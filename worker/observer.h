@@ -178,6 +178,8 @@ void observer_confirmed(struct observers *observers, const struct coap_peer *pee
 
 /* The resource at this path has another state. */
 void subject_changed(struct observers *observers, struct octets path, struct coap_now now);
+/* Any resource below this path ("/ps") may have. */
+void subjects_changed(struct observers *observers, struct octets path, struct coap_now now);
 /* The answer to options.render: what follows the token, with `number` (subject_next_number) as its
  * Observe value. The number that the observers know already, of a resource that has versions, is no
  * change. A code that is no success has no number and is the last that the observers hear. */

@@ -25,6 +25,8 @@ struct resource_call {
     const struct resource *resources; /* the whole table */
     size_t resource_count;
     bool plugtest; /* rows with `plugtest` are there */
+    bool
+        is_rendering; /* for all observers, each of whom has been served before; the peer is none */
     uint16_t worker_id;
     struct coap_now now;
     const struct resource *resource; /* the chosen row of the table */
@@ -50,6 +52,8 @@ struct resource_reply {
     uint16_t format;
     uint32_t max_age_s;  /* without: 60 s (RFC 7252 section 5.10.5) */
     uint32_t observe;    /* RFC 7641 section 4.4 */
+    uint64_t version;    /* of an observable resource that defers: a number of its state that every
+                            worker knows, higher for a later state; 0: none */
     uint8_t etag_length; /* 0: none */
     uint8_t etag[MESSAGE_ETAG_MAX];
     uint8_t location_path_count, location_query_count; /* of 2.01 (RFC 7252 section 5.10.7) */
@@ -68,6 +72,7 @@ static inline void resource_begin_reply(struct resource_reply *reply, struct wri
     reply->has_format = reply->has_max_age = reply->has_observe = false;
     reply->etag_length = reply->location_path_count = reply->location_query_count = 0;
     reply->echo.length = 0;
+    reply->version = 0;
     reply->payload = payload;
     reply->event = event;
 }

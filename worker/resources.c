@@ -4,6 +4,7 @@
 #include "worker/echo.h"
 #include "worker/events.h"
 #include "worker/plugtest.h"
+#include "worker/ps.h"
 #include "worker/represent.h"
 #include "worker/tstun.h"
 #include "worker/whoami.h"
@@ -29,6 +30,19 @@ const struct resource coap_resources[] = {
      .produces = REPRESENT_FORMATS},
     {.path = "/echo", .type = "echo", .plain = true, .handlers = {[CODE_POST] = echo_post}},
     {.path = "/events", .type = "events", .changes = true, .handlers = {[CODE_POST] = events_post}},
+    {.path = "/ps",
+     .type = "core.ps core.ps.coll",
+     .defers = true,
+     .handlers = {[CODE_GET] = ps_list, [CODE_POST] = ps_create},
+     .consumes = {{FORMAT_PUBSUB_CBOR, FORMAT_CBOR}, 2}},
+    {.path = "/ps",
+     .type = "core.ps.data",
+     .prefix = true,
+     .unlisted = true,
+     .observable = true,
+     .defers = true,
+     .handlers = {[CODE_GET] = ps_read, [CODE_PUT] = ps_publish, [CODE_DELETE] = ps_remove},
+     .judges_conditions = true},
     PLUGTEST("/test", plugtest_get, plugtest_create, plugtest_put, plugtest_delete,
              .state = plugtest_state, .type = "Type1"),
     PLUGTEST("/validate", plugtest_get, NULL, plugtest_put, NULL, .state = plugtest_state),

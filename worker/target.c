@@ -2,6 +2,8 @@
 
 #include "shared/limits.h"
 
+#include <string.h>
+
 _Static_assert(TARGET_OPTIONS_MAX + 8 <= COAP_OPTIONS_MAX, "with formats, Observe and blocks");
 
 static int hex_value(uint8_t digit)
@@ -98,4 +100,50 @@ void target_add_query(struct message_builder *builder, struct octets target)
     size_t mark = find(target, '?');
     if (mark < target.length)
         add_parts(builder, OPTION_URI_QUERY, behind(target, mark + 1), '&');
+}
+
+/* --- writing --- */
+
+/* RFC 3986 section 3.3, pchar; of the others those that queries have besides. */
+static bool is_plain(uint8_t octet, const char *others)
+{
+    static const char allowed[] = "-._~!$'()*+,;=:@";
+    return (octet >= 'a' && octet <= 'z') || (octet >= 'A' && octet <= 'Z') ||
+           (octet >= '0' && octet <= '9') ||
+           (octet != 0 && (strchr(allowed, octet) || strchr(others, octet)));
+}
+
+static void write_encoded(struct writer *writer, struct octets part, const char *others)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < part.length; i++) {
+        uint8_t octet = part.bytes[i];
+        if (is_plain(octet, others)) {
+            writer_u8(writer, octet);
+            continue;
+        }
+        writer_u8(writer, '%');
+        writer_u8(writer, (uint8_t)digits[octet >> 4]);
+        writer_u8(writer, (uint8_t)digits[octet & 15]);
+    }
+}
+
+void target_write_segment(struct writer *writer, struct octets segment)
+{
+    writer_u8(writer, '/');
+    write_encoded(writer, segment, "&");
+}
+
+void target_write(struct writer *writer, const struct request_span *path,
+                  const struct request_span *queries)
+{
+    if (path->count == 0)
+        writer_u8(writer, '/');
+    for (size_t i = 0; i < path->count; i++)
+        target_write_segment(writer, (struct octets){path->first[i].value, path->first[i].length});
+    for (size_t i = 0; i < queries->count; i++) {
+        writer_u8(writer, i == 0 ? '?' : '&');
+        write_encoded(writer, (struct octets){queries->first[i].value, queries->first[i].length},
+                      "/?");
+    }
 }

@@ -5,6 +5,7 @@
 
 #include "shared/octets.h"
 #include "worker/message.h"
+#include "worker/request.h"
 
 #include <stdbool.h>
 
@@ -19,5 +20,12 @@ bool target_is_valid(struct octets target);
 void target_add_path(struct message_builder *builder, struct octets target);
 /* Uri-Query options, one an argument. */
 void target_add_query(struct message_builder *builder, struct octets target);
+
+/* The reverse (RFC 7252 section 6.5, steps 6 and 7): path and query of a request, spelled in one
+ * way only, "/" without options. What does not fit fails the writer. */
+void target_write(struct writer *writer, const struct request_span *path,
+                  const struct request_span *queries);
+/* "/" and a segment. */
+void target_write_segment(struct writer *writer, struct octets segment);
 
 #endif

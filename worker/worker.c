@@ -7,6 +7,8 @@
 #include "worker/heirs.h"
 #include "worker/member.h"
 #include "worker/metrics.h"
+#include "worker/ps.h"
+#include "worker/relations.h"
 #include "worker/uplink.h"
 
 #include <stdlib.h>
@@ -28,6 +30,8 @@ struct worker {
     struct worker_member member;
     struct coap *coap; /* from joining on, as is dtls */
     size_t commits;    /* replies that wait for the store */
+    struct relations relations;
+    struct ps *ps; /* with coap */
     bool has_dtls;
     struct heirs heirs; /* with has_dtls */
     bool failed;        /* what an id needs could not be set up */
@@ -59,6 +63,7 @@ static void receive_plain(struct worker *worker, const struct path *path, const 
     case COAP_SILENCE:
     case COAP_RESET:
     case COAP_COMMIT: /* over DTLS only */
+    case COAP_REGISTER:
     case COAP_DROPPED:
         break;
     }
@@ -142,6 +147,9 @@ static void receive_content(void *owner, struct session *session, uint64_t now_m
     case COAP_COMMIT:
         save_exchange(worker, session, &commit);
         break;
+    case COAP_REGISTER:
+        relation_save(&worker->relations, session, &commit);
+        break;
     case COAP_SILENCE:
     case COAP_DROPPED:
         break;
@@ -184,6 +192,12 @@ static void send_message(void *owner, const struct coap_peer *peer, const uint8_
         mark_note(&worker->dtls.marks, peer->session, worker->dtls.now_ms);
 }
 
+static void unsave_relation(void *owner, const struct coap_peer *peer, uint8_t slot)
+{
+    struct worker *worker = owner;
+    relation_remove(&worker->relations, peer->session, slot);
+}
+
 static size_t write_probe(void *owner, struct session *session, uint8_t *space, size_t size)
 {
     (void)owner;
@@ -204,14 +218,14 @@ static void restore_session(void *owner, struct session *session,
         if (coap_restore(worker->coap, session->id, now, claimed->exchanges[i].value) != STATUS_OK)
             metrics_add(worker->options.metrics, 0, WORKER_STORED_FORMAT, 1);
     }
+    relations_restore(&worker->relations, session, claimed, now);
 }
 
-/* No resource of ours can be observed yet. */
+/* Its peer is to be told of changes, however long it is silent. */
 static bool is_obliged(void *owner, const struct session *session)
 {
-    (void)owner;
-    (void)session;
-    return false;
+    const struct worker *worker = owner;
+    return coap_has_observer(worker->coap, &(struct coap_peer){.session_id = session->id});
 }
 
 /* Lost to another worker, perhaps by mistake; or ended, and then the search finds nothing. */
@@ -306,11 +320,30 @@ static enum status start_coap(struct worker *worker, uint16_t id)
         .exchanges_max = COAP_EXCHANGES_MAX,
         .request_rate = worker->options.request_rate,
         .timing = worker->options.timing,
+        .observe = worker->options.observe,
         .metrics = worker->options.metrics,
         .send = send_message,
+        .unsave = unsave_relation,
         .owner = worker,
     };
     return coap_new(&worker->coap, &options);
+}
+
+static enum status start_ps(struct worker *worker)
+{
+    const struct ps_options options = {
+        .coap = worker->coap,
+        .store = worker->options.store,
+        .publishers = *worker->options.publishers,
+        .subscribers = *worker->options.subscribers,
+    };
+    worker->relations = (struct relations){
+        .store = worker->options.store,
+        .coap = worker->coap,
+        .dtls = &worker->dtls,
+        .metrics = worker->options.metrics,
+    };
+    return ps_new(&worker->ps, &options);
 }
 
 static enum status start_dtls(struct worker *worker, uint16_t id)
@@ -347,6 +380,8 @@ static void joined(void *owner, uint16_t id)
 {
     struct worker *worker = owner;
     enum status status = start_coap(worker, id);
+    if (status == STATUS_OK)
+        status = start_ps(worker);
     if (status == STATUS_OK)
         status = start_dtls(worker, id);
     if (status == STATUS_OK)
@@ -429,6 +464,7 @@ void worker_free(struct worker *worker)
     if (worker->has_dtls)
         dtls_free(&worker->dtls);
     heirs_free(&worker->heirs);
+    ps_free(worker->ps);
     coap_free(worker->coap);
     uplink_free(worker->uplink);
     vault_free(&worker->vault);
@@ -487,7 +523,8 @@ static void run_drain(struct worker *worker, uint64_t now_ms)
 {
     uint64_t passed_ms = now_ms - worker->drain_ms;
     dtls_save(&worker->dtls);
-    if (passed_ms >= DRAIN_LEAST_MS && dtls_is_saved(&worker->dtls) && worker->commits == 0)
+    if (passed_ms >= DRAIN_LEAST_MS && dtls_is_saved(&worker->dtls) &&
+        worker->commits + worker->relations.saving == 0)
         member_leave(&worker->member);
     if (passed_ms >= DRAIN_MOST_MS || member_is_gone(&worker->member))
         worker->stage = WORKER_STOPPED;
@@ -506,6 +543,7 @@ void worker_run(struct worker *worker, uint64_t now_ms)
     coap_turn(worker->coap, now); /* the store answers from within dtls_run */
     dtls_run(&worker->dtls, now_ms);
     heirs_run(&worker->heirs, now_ms);
+    ps_run(worker->ps, now_ms);
     coap_run(worker->coap, now);
     uplink_set_health(worker->uplink, worker_id(worker),
                       worker->stage == WORKER_SERVING ? FRAME_STATE_SERVING : FRAME_STATE_DRAINING,
@@ -527,5 +565,6 @@ uint64_t worker_next_ms(const struct worker *worker)
     if (!worker->has_dtls)
         return next_ms;
     next_ms = sooner(next_ms, heirs_next_ms(&worker->heirs));
+    next_ms = sooner(next_ms, ps_next_ms(worker->ps));
     return sooner(next_ms, sooner(dtls_next_ms(&worker->dtls), coap_next_ms(worker->coap)));
 }

@@ -17,6 +17,7 @@
 #include "shared/store.h"
 #include "worker/coap.h"
 #include "worker/identities.h"
+#include "worker/permission.h"
 
 struct worker;
 
@@ -45,6 +46,9 @@ struct worker_options {
     bool plugtest; /* conformance resources are there */
     struct coap_timing timing;
     uint32_t request_rate; /* CoAP requests a second of one peer; 0: no bound */
+    struct coap_observe observe;
+    const struct permissions *publishers; /* of topics below /ps; outlive the worker's start */
+    const struct permissions *subscribers;
 };
 
 /* STATUS_SYSTEM: the link's address cannot be bound, errno says why; STATUS_UNSUPPORTED: no lb

@@ -79,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct coap_options options = {.hash_key = {1, 2},
                                    .exchanges_max = 16,
                                    .timing = COAP_TIMING_DEFAULT,
+                                   .observe = COAP_OBSERVE_DEFAULT,
                                    .metrics = &metrics};
     require(coap_new(&coap, &options) == STATUS_OK);
     identity[0] = (uint8_t)(size < IDENTITY_LENGTH_MAX ? size : IDENTITY_LENGTH_MAX);

@@ -67,6 +67,7 @@ static void restore(const struct scene *scene, struct octets octets)
     struct coap *fresh;
     struct coap_options options = {.exchanges_max = 8,
                                    .timing = COAP_TIMING_DEFAULT,
+                                   .observe = COAP_OBSERVE_DEFAULT,
                                    .metrics = (struct metrics *)&scene->metrics};
     require(coap_new(&fresh, &options) == STATUS_OK);
     require(coap_restore(fresh, 1, scene->now, octets) == STATUS_OK);
@@ -161,6 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct coap_options options = {.hash_key = {1, 2},
                                    .exchanges_max = 32,
                                    .timing = COAP_TIMING_DEFAULT,
+                                   .observe = COAP_OBSERVE_DEFAULT,
                                    .metrics = &scene.metrics};
     require(coap_new(&scene.owner, &options) == STATUS_OK);
     require(coap_new(&scene.heir, &options) == STATUS_OK);

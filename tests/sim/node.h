@@ -9,6 +9,7 @@
 #include "worker/coap.h"
 #include "worker/dtls.h"
 #include "worker/member.h"
+#include "worker/relations.h"
 
 #include <stdbool.h>
 
@@ -44,6 +45,7 @@ struct node {
     struct worker_member member;
     struct coap *coap;
     struct dtls *dtls;
+    struct relations relations;
     struct step *backlog[SIM_BACKLOG_MAX];
     size_t backlog_count;
     uint8_t reply[COAP_MESSAGE_SIZE_MAX];

@@ -88,6 +88,9 @@ static void receive_content(void *owner, struct session *session, uint64_t now_m
     case COAP_COMMIT:
         save_exchange(node, session, &commit);
         break;
+    case COAP_REGISTER:
+        relation_save(&node->relations, session, &commit);
+        break;
     case COAP_SILENCE:
     case COAP_DROPPED:
         break;
@@ -139,6 +142,12 @@ static void send_message(void *owner, const struct coap_peer *peer, const uint8_
         mark_note(&node->dtls->marks, peer->session, node->dtls->now_ms);
 }
 
+static void unsave_relation(void *owner, const struct coap_peer *peer, uint8_t slot)
+{
+    struct node *node = owner;
+    relation_remove(&node->relations, peer->session, slot);
+}
+
 static size_t write_probe(void *owner, struct session *session, uint8_t *space, size_t size)
 {
     (void)owner;
@@ -161,13 +170,13 @@ static void restore_session(void *owner, struct session *session,
             sim_violated(node->sim, INVARIANT_COMMIT, "an exchange could not be restored: %s",
                          status_text(status));
     }
+    relations_restore(&node->relations, session, claimed, coap_now_of(node));
 }
 
 static bool is_obliged(void *owner, const struct session *session)
 {
-    (void)owner;
-    (void)session;
-    return false;
+    const struct node *node = owner;
+    return coap_has_observer(node->coap, &(struct coap_peer){.session_id = session->id});
 }
 
 static void forget_session(void *owner, const struct session *session)
@@ -190,8 +199,10 @@ static void start_coap(struct node *node, uint16_t id)
         .seed = node->life,
         .exchanges_max = NODE_EXCHANGES_MAX,
         .timing = COAP_TIMING_DEFAULT,
+        .observe = COAP_OBSERVE_DEFAULT,
         .metrics = &node->metrics,
         .send = send_message,
+        .unsave = unsave_relation,
         .owner = node,
     };
     enum status status = coap_new(&node->coap, &options);
@@ -231,4 +242,10 @@ void node_serve(struct node *node, uint16_t id)
 {
     start_coap(node, id);
     start_dtls(node, id);
+    node->relations = (struct relations){
+        .store = node->store,
+        .coap = node->coap,
+        .dtls = node->dtls,
+        .metrics = &node->metrics,
+    };
 }

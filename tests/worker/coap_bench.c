@@ -24,6 +24,14 @@ static void keep_sent(void *owner, const struct coap_peer *peer, const uint8_t *
     memcpy(sent->bytes, message, length);
 }
 
+static void unsave(void *owner, const struct coap_peer *peer, uint8_t slot)
+{
+    struct coap_bench *bench = owner;
+    cr_expect_eq(peer->session, &session);
+    bench->unsaved_slot = slot;
+    bench->unsaved_count++;
+}
+
 void coap_bench_run(struct coap_bench *bench, uint64_t now_ms)
 {
     coap_run(bench->coap, coap_bench_now(now_ms));
@@ -46,8 +54,10 @@ void coap_bench_open_as(struct coap_bench *bench, struct coap_options options)
     options.echo_key = (struct hash_key){5, 6};
     options.seed = 1;
     options.timing = (struct coap_timing)COAP_TIMING_DEFAULT;
+    options.observe = (struct coap_observe)COAP_OBSERVE_DEFAULT;
     options.metrics = &bench->metrics;
     options.send = keep_sent;
+    options.unsave = unsave;
     options.owner = bench;
     cr_assert_eq(coap_new(&bench->coap, &options), STATUS_OK);
     cr_assert_eq(address_parse(&bench->plain.path.address, "203.0.113.7:4711"), STATUS_OK);

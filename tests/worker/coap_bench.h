@@ -30,6 +30,8 @@ struct coap_bench {
     struct coap_commit commit;
     struct coap_bench_sent sent[COAP_BENCH_SENT_MAX]; /* what was sent of itself, in order */
     size_t sent_count;
+    uint8_t unsaved_slot; /* the last relation to leave the store */
+    size_t unsaved_count;
 };
 
 void coap_bench_open(struct coap_bench *bench, size_t exchanges_max);

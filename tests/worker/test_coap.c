@@ -58,7 +58,7 @@ Test(coap, answers_octet_by_octet)
                 "core"),
          OCTETS("\x60\x45\x12\x34\xc1\x28\xff"
                 "</tstun>;rt=\"tstun\";ct=\"0 50 60\",</whoami>;rt=\"whoami\";ct=\"0 50 60\","
-                "</echo>;rt=\"echo\",</events>;rt=\"events\"")},
+                "</echo>;rt=\"echo\",</events>;rt=\"events\",</ps>;rt=\"core.ps core.ps.coll\"")},
         {"/.well-known/core?rt=tstun", false,
          OCTETS("\x40\x01\x12\x34\xbb.well-known\x04"
                 "core\x48rt=tstun"),

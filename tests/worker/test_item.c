@@ -62,3 +62,54 @@ Test(item, fails_the_writer_where_there_is_no_room)
     item_write_number(&writer, 24);
     cr_expect_not(writer_ok(&writer));
 }
+
+Test(item, reads_what_it_writes)
+{
+    static const uint64_t numbers[] = {0, 23, 24, 255, 256, 65535, 65536, UINT32_MAX, UINT64_MAX};
+    uint8_t space[128];
+    struct writer writer = writer_over(space, sizeof space);
+    item_write_map(&writer, 300);
+    item_write_text(&writer, "IETF", 4);
+    item_write_octets(&writer, (const uint8_t *)"abc", 3);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        item_write_number(&writer, numbers[i]);
+    cr_assert(writer_ok(&writer));
+    struct cursor cursor = cursor_over(space, writer_length(&writer));
+    struct octets string;
+    uint64_t number;
+    cr_expect(item_read_map(&cursor, &number) && number == 300);
+    cr_expect(item_read_text(&cursor, &string) && string.length == 4);
+    cr_expect(item_read_octets(&cursor, &string) && string.length == 3);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        cr_expect(item_read_number(&cursor, &number) && number == numbers[i], "%zu", i);
+    cr_expect_eq(cursor_left(&cursor), 0);
+    cr_expect_not(item_read_number(&cursor, &number));
+}
+
+Test(item, what_is_no_such_item_fails_the_cursor)
+{
+    static const struct {
+        const char *bytes;
+        size_t length;
+    } rows[] = {
+        {"", 0},
+        {"\x18", 1}, /* its argument is missing */
+        {"\x1b\x00\x00", 3},
+        {"\x1c", 1}, /* reserved */
+        {"\x1f", 1},
+        {"\x20", 1},             /* negative */
+        {"\x61", 1},             /* text, without its octet */
+        {"\x7f\x61\x61\xff", 4}, /* of indefinite length */
+        {"\x7b\xff\xff\xff\xff\xff\xff\xff\xff", 9},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct cursor cursor = cursor_over(rows[i].bytes, rows[i].length);
+        struct cursor again = cursor;
+        uint64_t number;
+        struct octets text;
+        cr_expect_not(item_read_number(&cursor, &number), "%zu", i);
+        cr_expect_not(cursor_ok(&cursor), "%zu", i);
+        cr_expect_not(item_read_text(&again, &text), "%zu", i);
+        cr_expect_not(cursor_ok(&again), "%zu", i);
+    }
+}

@@ -85,3 +85,43 @@ Test(target, bounds)
     parts[TARGET_OPTIONS_MAX + 1] = '\0';
     cr_expect_not(target_is_valid(text(parts)));
 }
+
+/* A target has one spelling, whatever the options are, and means them. */
+Test(target, is_written_as_it_is_read)
+{
+    static const char *const targets[] = {
+        "/",      "/a",      "/a/b/c", "/a?b=c&d",           "/a%2Fb", "/a%3Fb?c%26d", "/%25",
+        "/a%20b", "/%C3%A4", "/a?/?",  "/-._~!$&'()*+,;=:@", "/a/",
+    };
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        uint8_t space[512];
+        uint8_t written[TARGET_MAX];
+        struct writer writer = writer_over(space, sizeof(space));
+        struct message_builder builder;
+        struct message message;
+        struct request request;
+        uint16_t culprit;
+        message_begin(&builder, &writer, MESSAGE_CON, CODE_GET, 1, NULL, 0);
+        target_add_path(&builder, text(targets[i]));
+        target_add_query(&builder, text(targets[i]));
+        cr_assert_eq(message_parse(&message, space, writer_length(&writer)), MESSAGE_OK);
+        cr_assert_eq(request_judge(&request, &message, &culprit), REQUEST_OK);
+        writer = writer_over(written, sizeof(written));
+        target_write(&writer, &request.path, &request.queries);
+        cr_assert(writer_ok(&writer));
+        cr_expect_eq(writer_length(&writer), strlen(targets[i]), "%s: %.*s", targets[i],
+                     (int)writer_length(&writer), (const char *)written);
+        cr_expect_eq(memcmp(written, targets[i], strlen(targets[i])), 0, "%s", targets[i]);
+    }
+}
+
+Test(target, what_is_too_long_fails_the_writer)
+{
+    uint8_t space[4];
+    struct writer writer = writer_over(space, sizeof(space));
+    target_write_segment(&writer, text("abc"));
+    cr_expect(writer_ok(&writer));
+    writer = writer_over(space, sizeof(space));
+    target_write_segment(&writer, text("ab\""));
+    cr_expect_not(writer_ok(&writer));
+}
