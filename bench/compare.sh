@@ -65,22 +65,26 @@ median() { # server kind field
         .[length / 2 | floor] | floor' "$results"
 }
 
+half_of_better() { # server server
+    local one other
+    one=$(median "$1" max rate)
+    other=$(median "$2" max rate)
+    echo $(((one > other ? one : other) / 2))
+}
+
 for ((round = 1; round <= rounds; round++)); do
     echo "compare.sh: round $round of $rounds" >&2
     for server in "${servers[@]}"; do
         measure "$server" max "$round"
     done
-    # The same rate for all: half of what the faster libcoap can do. Fixed by the first round.
+    # Rates that are the same for all, fixed by the first round.
     if ((round == 1)); then
-        same=$(median libcoap-wolfssl max rate)
-        other=$(median libcoap-mbedtls max rate)
-        same=$(((same > other ? same : other) / 2))
+        low=$(half_of_better libcoap-wolfssl libcoap-mbedtls)
+        high=$(half_of_better holdfast-uring holdfast-mmsg)
     fi
     for server in "${secure[@]}"; do
-        measure "$server" same "$round" --rate "$same"
-    done
-    for server in holdfast-uring holdfast-mmsg; do
-        measure "$server" half "$round" --rate $(($(median "$server" max rate) / 2))
+        measure "$server" low "$round" --rate "$low"
+        measure "$server" high "$round" --rate "$high"
     done
 done
 
@@ -96,7 +100,7 @@ jq -s 'def spread: sort | [.[length / 2 | floor], .[0], .[-1]];
     }) | from_entries)}) | from_entries' "$results" >"$work/summary.json"
 
 table() {
-    jq -r --arg same "$same" '
+    jq -r --argjson low "$low" --argjson high "$high" '
         def f($d): . * pow(10; $d) | round / pow(10; $d) | tostring;
         def k: round | tostring | [while(length > 0; .[:-3])] | map(.[-3:]) | reverse | join(",");
         def range($d): "\(.[0] | f($d)) (\(.[1] | f($d)) to \(.[2] | f($d)))";
@@ -108,7 +112,6 @@ table() {
         [$all["libcoap-wolfssl"], $all["libcoap-mbedtls"]] as $peers |
         ($peers | map(.max.rate[0]) | max) as $peer_rate |
         ($peers | map(.max.server_cpu_ms[0]) | min) as $peer_cpu |
-        ($peers | map(.same.p99_ms[0]) | min) as $peer_p99 |
         "### As fast as it goes",
         "",
         "| server | requests/s | to libcoap | to UDP | server CPU, ms for 1,000 | to libcoap | p99, ms | peak RSS, octets a session | lost |",
@@ -120,24 +123,18 @@ table() {
             "| \($r.server_cpu_ms[0] / $peer_cpu | f(2)) | \($r.p99_ms | range(1)) " +
             "| \(if $s == "udp" then "" else $r.server_memory_peak[0] | k end) | \($r.lost[2]) |"),
         "",
-        "### At \($same | tonumber | k) requests/s, half of what the faster libcoap can do",
-        "",
-        "| server | p50, ms | p99, ms | to libcoap | p99.9, ms | server CPU, ms for 1,000 | lost |",
-        "|---|---|---|---|---|---|---|",
-        (["holdfast-uring", "holdfast-mmsg", "libcoap-wolfssl", "libcoap-mbedtls"][] |
-            . as $s | $all[$s].same as $r |
-            "| \($names[$s]) | \($r.p50_ms | range(2)) | \($r.p99_ms | range(2)) " +
-            "| \($r.p99_ms[0] / $peer_p99 | f(3)) | \($r.p999_ms | range(2)) " +
-            "| \($r.server_cpu_ms | range(2)) | \($r.lost[2]) |"),
-        "",
-        "### At half of its own greatest rate",
-        "",
-        "| server | requests/s | p50, ms | p99, ms | p99.9, ms | lost |",
-        "|---|---|---|---|---|---|",
-        (["holdfast-uring", "holdfast-mmsg"][] | . as $s | $all[$s].half as $r |
-            "| \($names[$s]) | \($r.rate[0] | k) | \($r.p50_ms | range(2)) " +
-            "| \($r.p99_ms | range(2)) | \($r.p999_ms | range(2)) | \($r.lost[2]) |"),
-        "",
+        ({kind: "high", rate: $high, of: "Holdfast"}, {kind: "low", rate: $low, of: "libcoap"} |
+            . as $at | ($peers | map(.[$at.kind].p99_ms[0]) | min) as $peer_p99 |
+            "### At \(.rate | k) requests/s, half of what the faster \(.of) can do",
+            "",
+            "| server | served/s | p50, ms | p99, ms | to libcoap | p99.9, ms | server CPU, ms for 1,000 | lost |",
+            "|---|---|---|---|---|---|---|---|",
+            (["holdfast-uring", "holdfast-mmsg", "libcoap-wolfssl", "libcoap-mbedtls"][] |
+                . as $s | $all[$s][$at.kind] as $r |
+                "| \($names[$s]) | \($r.rate[0] | k) | \($r.p50_ms | range(2)) " +
+                "| \($r.p99_ms | range(2)) | \($r.p99_ms[0] / $peer_p99 | f(3)) " +
+                "| \($r.p999_ms | range(2)) | \($r.server_cpu_ms | range(2)) | \($r.lost[2]) |"),
+            ""),
         "On the wire, UDP payload: a request of \($all["holdfast-uring"].max.octets_up[0]) and a " +
         "reply of \($all["holdfast-uring"].max.octets_down[0]) octets."
     ' "$work/summary.json"

@@ -92,7 +92,7 @@ struct fleet {
     uint64_t last_served_us;
     uint64_t last_notified_us;
     uint64_t mark_us;
-    uint64_t mark_checked_us;
+    uint64_t file_checked_us;
     FILE *acknowledged;
     struct tally tally;
 };

@@ -11,7 +11,7 @@
 #include <wolfssl/options.h>
 #include <wolfssl/ssl.h>
 
-#define MARK_CHECK_US 5000
+#define FILE_CHECK_US 5000
 #define QUIET_US 200000
 #define QUIET_MAX_US 3000000
 
@@ -230,6 +230,22 @@ static void ask_ready(struct fleet *fleet)
         (void)device_queue_take(&fleet->ready);
 }
 
+/* True once in FILE_CHECK_US: to look at a file each turn would be a call of the system each. */
+static bool is_check_due(struct fleet *fleet)
+{
+    if (fleet->now_us - fleet->file_checked_us < FILE_CHECK_US)
+        return false;
+    fleet->file_checked_us = fleet->now_us;
+    return true;
+}
+
+static bool may_begin(struct fleet *fleet)
+{
+    const char *path = fleet->plan->begin_path;
+    struct stat status;
+    return !path || (is_check_due(fleet) && stat(path, &status) == 0);
+}
+
 static bool is_started(const struct fleet *fleet)
 {
     const struct plan *plan = fleet->plan;
@@ -258,9 +274,10 @@ static void run_phase(struct fleet *fleet)
     case FLEET_START:
         if (plan->workload == WORKLOAD_OBSERVE)
             register_ready(fleet);
-        if (is_started(fleet))
-            begin_run(fleet);
-        else if (fleet->now_us - fleet->phase_start_us >= plan->start_timeout_s * 1000000)
+        if (is_started(fleet)) {
+            if (may_begin(fleet))
+                begin_run(fleet);
+        } else if (fleet->now_us - fleet->phase_start_us >= plan->start_timeout_s * 1000000)
             finish(fleet, FLEET_FAILED);
         break;
     case FLEET_RUN:
@@ -292,16 +309,15 @@ void fleet_mark(struct fleet *fleet, uint64_t at_us)
     fleet->mark_us = at_us;
 }
 
-/* The file's own time is the moment, however late we look: there is at most MARK_CHECK_US and a
+/* The file's own time is the moment, however late we look: there is at most FILE_CHECK_US and a
  * tick of the kernel between the two. */
 static void check_mark(struct fleet *fleet)
 {
     struct stat status;
     struct timespec now;
     if (!fleet->plan->mark_path || fleet->tally.marked || fleet->phase != FLEET_RUN ||
-        fleet->now_us - fleet->mark_checked_us < MARK_CHECK_US)
+        !is_check_due(fleet))
         return;
-    fleet->mark_checked_us = fleet->now_us;
     if (stat(fleet->plan->mark_path, &status) != 0)
         return;
     (void)clock_gettime(CLOCK_REALTIME, &now);
@@ -330,9 +346,10 @@ static uint64_t wake_us(const struct fleet *fleet, uint64_t until_us)
         until_us = end_us;
     if (fleet->phase == FLEET_RUN && waits_for_pace && due_us < until_us)
         until_us = due_us;
-    if (fleet->phase == FLEET_RUN && plan->mark_path && !fleet->tally.marked &&
-        fleet->mark_checked_us + MARK_CHECK_US < until_us)
-        until_us = fleet->mark_checked_us + MARK_CHECK_US;
+    bool waits_for_file = (fleet->phase == FLEET_RUN && plan->mark_path && !fleet->tally.marked) ||
+                          (fleet->phase == FLEET_START && plan->begin_path);
+    if (waits_for_file && fleet->file_checked_us + FILE_CHECK_US < until_us)
+        until_us = fleet->file_checked_us + FILE_CHECK_US;
     return until_us;
 }
 

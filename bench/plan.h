@@ -37,6 +37,7 @@ struct plan {
     uint64_t servers[SERVERS_MAX]; /* process ids, to be measured */
     const char *path;              /* NULL: the operation's own */
     const char *mark_path;         /* NULL: none */
+    const char *begin_path;        /* NULL: none */
     const char *acknowledged_path; /* NULL: none */
     bool puts;                     /* PUT where the workload would POST */
     bool json;
