@@ -49,6 +49,8 @@
 #define IDENTITIES_MAX 1048576       /* of the memory store */
 #define STORE_QUESTIONS_MAX 16384    /* unanswered questions to the store */
 #define HANDSHAKES_MAX_DEFAULT 4096  /* open at once in one worker; full: refused, counted */
+#define BACKLOG_OCTETS 2097152 /* of datagrams of handshakes that wait; full: dropped, "backlog" */
+#define BACKLOG_TURN 64        /* of them that are served before sessions are looked at again */
 #define HANDSHAKE_LIFETIME_MS 30000  /* from the cookie's return to the first application record */
 #define HANDSHAKE_REPEATS_MAX 8      /* of our first flight because the client repeats its own */
 #define HANDSHAKE_HELD_MAX 8         /* records held while a PSK is looked up */

@@ -112,6 +112,30 @@ static void hold(struct dtls *dtls, const struct path *path, const struct record
     adoption_hold_by_cid(&dtls->adoptions, &cid, path, record->start, rest);
 }
 
+/* Puts the rest of a datagram, which belongs to a handshake, behind those that wait. False: there
+ * is no backlog, or it has waited. */
+static bool defer(struct dtls *dtls, const struct path *path, const struct record *record,
+                  size_t rest)
+{
+    if (dtls->options.backlog_octets == 0 || dtls->is_late)
+        return false;
+    if (backlog_put(&dtls->backlog, path, record->start, rest) != STATUS_OK)
+        dtls_count(dtls, WORKER_DROPPED_BACKLOG);
+    return true;
+}
+
+static void serve_backlog(struct dtls *dtls)
+{
+    struct path path;
+    uint8_t *datagram;
+    size_t length;
+    dtls->is_late = true;
+    for (size_t i = 0;
+         i < BACKLOG_TURN && (datagram = backlog_take(&dtls->backlog, &path, &length)); i++)
+        dtls_receive(dtls, dtls->now_ms, &path, datagram, length);
+    dtls->is_late = false;
+}
+
 void dtls_receive(struct dtls *dtls, uint64_t now_ms, const struct path *path, uint8_t *datagram,
                   size_t length)
 {
@@ -142,11 +166,15 @@ void dtls_receive(struct dtls *dtls, uint64_t now_ms, const struct path *path, u
             dtls_receive_record(dtls, ownership.session, path, &record);
             break;
         case OWNER_HANDSHAKE:
+            if (defer(dtls, path, &record, rest))
+                return;
             /* A flight: what follows in the datagram is this handshake's too. */
             handshake_receive(&dtls->handshakes, ownership.handshake, now_ms, path, record.start,
                               rest);
             return;
         case OWNER_GREETER:
+            if (defer(dtls, path, &record, rest))
+                return;
             handshakes_greet(&dtls->handshakes, now_ms, path, &record, record.start, rest);
             return;
         case OWNER_STORE:
@@ -221,6 +249,8 @@ enum status dtls_init(struct dtls *dtls, const struct dtls_options *options, uin
         status = cid_source_init(&dtls->cids, options->store, options->cluster_key,
                                  options->cid_config_id, options->cid_length, options->worker_id);
     if (status == STATUS_OK)
+        status = backlog_init(&dtls->backlog, options->backlog_octets);
+    if (status == STATUS_OK)
         status = sessions_init(&dtls->sessions, options->sessions_max, &dtls->hash_key);
     if (status == STATUS_OK)
         status = adoptions_init(&dtls->adoptions, &adoptions);
@@ -237,6 +267,7 @@ void dtls_free(struct dtls *dtls)
     adoptions_free(&dtls->adoptions);
     marks_free(&dtls->marks);
     sessions_free(&dtls->sessions);
+    backlog_free(&dtls->backlog);
     cid_source_free(&dtls->cids);
     protector_free(&dtls->protector);
     keys_wipe(&dtls->holds, sizeof(dtls->holds));
@@ -244,6 +275,8 @@ void dtls_free(struct dtls *dtls)
 
 uint64_t dtls_next_ms(const struct dtls *dtls)
 {
+    if (dtls->backlog.count > 0)
+        return dtls->now_ms;
     uint64_t next_ms = handshakes_next_ms(&dtls->handshakes);
     uint64_t sessions_ms = dtls_store_next_ms(dtls);
     uint64_t store_ms = store_next_ms(dtls->options.store);
@@ -255,6 +288,7 @@ void dtls_run(struct dtls *dtls, uint64_t now_ms)
 {
     dtls->now_ms = now_ms;
     dtls->handshakes.now_ms = now_ms;
+    serve_backlog(dtls);
     handshakes_expire(&dtls->handshakes, now_ms);
     dtls_run_store(dtls);
     while (store_run(dtls->options.store, now_ms) > 0)

@@ -10,6 +10,7 @@
 #include "shared/status.h"
 #include "shared/store.h"
 #include "worker/adoption.h"
+#include "worker/backlog.h"
 #include "worker/cid_source.h"
 #include "worker/handshake.h"
 #include "worker/identities.h"
@@ -55,6 +56,7 @@ struct dtls_options {
     size_t sessions_max;
     size_t handshakes_max;
     uint32_t session_idle_s; /* one silent for so long is in the store only */
+    size_t backlog_octets;   /* where handshakes wait for sessions; 0: they are served at once */
     struct path_lbs lbs;     /* for an heir, which has not heard from the peer */
     dtls_send_fn *send;
     dtls_receive_fn *receive;
@@ -75,10 +77,12 @@ struct dtls {
     struct adoptions adoptions;
     struct marks marks;
     struct path_holds holds;
+    struct backlog backlog;
     struct protector protector;
     uint64_t now_ms;                   /* of the call under way */
     uint64_t doubt_ms;                 /* when doubt_claims began to count */
     uint32_t doubt_claims;             /* of CIDs that are probably forged */
+    bool is_late;                      /* the datagram at hand has been in the backlog */
     bool was_held;                     /* the datagram at hand has waited for its session once */
     uint8_t record[DATAGRAM_SIZE_MAX]; /* a sealed record on its way out */
     uint8_t sealed[STORE_SEALED_MAX];  /* a session on its way to the store */
@@ -90,7 +94,8 @@ MUST_USE enum status dtls_init(struct dtls *dtls, const struct dtls_options *opt
                                uint64_t now_ms);
 void dtls_free(struct dtls *dtls);
 
-/* One datagram from a client, overwritten while it is opened. */
+/* One datagram from a client, overwritten while it is opened. With a backlog, what belongs to a
+ * handshake is only put there: dtls_run serves it, so many of them each time. */
 void dtls_receive(struct dtls *dtls, uint64_t now_ms, const struct path *path, uint8_t *datagram,
                   size_t length);
 

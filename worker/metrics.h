@@ -71,6 +71,8 @@
     X(DROPPED_CLAIMS_FULL, "holdfast_records_dropped_total", "reason=\"claims_full\"", NULL,       \
       METRIC_COUNTER)                                                                              \
     X(DROPPED_STORE, "holdfast_records_dropped_total", "reason=\"store\"", NULL, METRIC_COUNTER)   \
+    X(DROPPED_BACKLOG, "holdfast_records_dropped_total", "reason=\"backlog\"", NULL,               \
+      METRIC_COUNTER)                                                                              \
     X(DROPPED_NO_LEASE, "holdfast_records_dropped_total", "reason=\"no_lease\"", NULL,             \
       METRIC_COUNTER)                                                                              \
     X(PATHS_HELD, "holdfast_path_replies_held_total", NULL,                                        \

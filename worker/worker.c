@@ -361,6 +361,7 @@ static enum status start_dtls(struct worker *worker, uint16_t id)
         .sessions_max = SESSIONS_MAX_DEFAULT,
         .handshakes_max = HANDSHAKES_MAX_DEFAULT,
         .session_idle_s = options->session_idle_s,
+        .backlog_octets = BACKLOG_OCTETS,
         .lbs = {lb_name, find_lb, worker},
         .send = send_datagram,
         .receive = receive_content,

@@ -223,6 +223,7 @@ static void start_dtls(struct node *node, uint16_t id)
         .sessions_max = NODE_SESSIONS_MAX,
         .handshakes_max = NODE_HANDSHAKES_MAX,
         .session_idle_s = SESSION_IDLE_S_DEFAULT,
+        .backlog_octets = BACKLOG_OCTETS,
         .lbs = {lb_name, find_lb, node},
         .send = send_datagram,
         .receive = receive_content,

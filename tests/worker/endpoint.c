@@ -379,6 +379,7 @@ void endpoint_open(struct endpoint *endpoint, const struct endpoint_options *opt
         .sessions_max = sessions_max,
         .handshakes_max = options->handshakes_max ? options->handshakes_max : 64,
         .session_idle_s = options->session_idle_s ? options->session_idle_s : SESSION_TTL_S,
+        .backlog_octets = options->backlog_octets,
         .lbs = {lb_name, find_lb, endpoint},
         .send = keep_sent,
         .receive = keep_received,

@@ -23,6 +23,7 @@ struct endpoint_options {
     uint8_t cid_length;      /* 8 */
     uint16_t worker_id;      /* 0x0102 */
     uint32_t session_idle_s; /* SESSION_TTL_S */
+    size_t backlog_octets;   /* 0: handshakes are served at once */
     uint8_t first_lb;        /* what it calls the lb that others may call 0 */
     struct store *store;     /* another endpoint's, to be shared with it (one of its own) */
 };
