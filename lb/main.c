@@ -175,8 +175,7 @@ static int open_threads(struct lb *lb)
         lb->threads[i].first_stop_fd = first->stop_fd;
         lb->initialized++;
     }
-    if (lb->settings.threads > 1 &&
-        (!are_free(&lb->settings.coaps, "--coaps") || !are_free(&lb->settings.coap, "--coap")))
+    if (!are_free(&lb->settings.coaps, "--coaps") || !are_free(&lb->settings.coap, "--coap"))
         return EXIT_UNUSABLE;
     if (thread_open(first) != STATUS_OK)
         return explain(&first->failure);

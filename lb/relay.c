@@ -5,6 +5,7 @@
 #include "lb/flow.h"
 #include "lb/metrics.h"
 #include "lb/route.h"
+#include "shared/record.h"
 
 #include <stdlib.h>
 
@@ -256,8 +257,23 @@ void relay_free(struct relay *relay)
     free(relay);
 }
 
+/* A second socket on the listener's address, for datagrams that begin with a handshake record: a
+ * storm of them fills its queue in the kernel, and not that of records that have a session. What it
+ * receives goes the same way, and everything is sent from the first. */
+static enum status open_greeter(struct relay *relay, struct listener *listener,
+                                const struct io_udp_options *first)
+{
+    struct io_udp_options options = *first;
+    const struct address local = io_local_address(listener->socket);
+    struct io_socket *greeter;
+    options.bind = &local;
+    options.steers = true;
+    options.steered = RECORD_TYPE_HANDSHAKE;
+    return io_udp_open(relay->io, &options, &greeter);
+}
+
 enum status relay_listen(struct relay *relay, const struct address *bind, enum listener_kind kind,
-                         bool reuse_port)
+                         bool is_alone)
 {
     if (relay->listener_count == LISTENERS_MAX)
         return STATUS_FULL;
@@ -267,14 +283,17 @@ enum status relay_listen(struct relay *relay, const struct address *bind, enum l
     if (kind == LISTENER_COAP)
         listener->id |= FRAME_LISTENER_COAP;
 
+    bool has_greeter = kind == LISTENER_DTLS && is_alone;
     struct io_udp_options options = {
         .bind = bind,
         .datagram_size_max = DATAGRAM_SIZE_MAX,
-        .reuse_port = reuse_port,
+        .reuse_port = has_greeter || !is_alone,
         .receive = on_receive,
         .owner = listener,
     };
     enum status status = io_udp_open(relay->io, &options, &listener->socket);
+    if (status == STATUS_OK && has_greeter)
+        status = open_greeter(relay, listener, &options);
     if (status == STATUS_OK)
         relay->listener_count++;
     return status;

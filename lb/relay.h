@@ -41,10 +41,12 @@ void relay_free(struct relay *relay); /* before its io */
 
 enum listener_kind { LISTENER_DTLS, LISTENER_COAP };
 
-/* Listeners are numbered in the order of the calls, which is to be the same in each thread.
+/* Listeners are numbered in the order of the calls, which is to be the same in each thread. Unless
+ * this thread is alone on the address the kernel spreads datagrams over the threads; if it is,
+ * handshakes and what belongs to sessions have queues of their own there.
  * STATUS_SYSTEM: cannot be bound, errno says why; STATUS_FULL: LISTENERS_MAX. */
 MUST_USE enum status relay_listen(struct relay *relay, const struct address *bind,
-                                  enum listener_kind kind, bool reuse_port);
+                                  enum listener_kind kind, bool is_alone);
 struct address relay_local_address(const struct relay *relay, size_t listener);
 struct address relay_link_address(const struct relay *relay);
 

@@ -52,10 +52,10 @@ static enum status refused(struct thread *thread, enum status status, const char
 static enum status open_listeners(struct thread *thread, const struct settings_listeners *listeners,
                                   enum listener_kind kind, const char *option)
 {
-    bool reuse_port = thread->settings->threads > 1;
+    bool is_alone = thread->settings->threads == 1;
     for (size_t i = 0; i < listeners->count; i++) {
         const struct address *address = &listeners->addresses[i];
-        enum status status = relay_listen(thread->relay, address, kind, reuse_port);
+        enum status status = relay_listen(thread->relay, address, kind, is_alone);
         if (status != STATUS_OK)
             return refused(thread, status, option, address);
     }

@@ -50,7 +50,11 @@ struct io_udp_options {
     const struct address *bind; /* [::] takes IPv4 too; 0.0.0.0 is IPv4 only; port 0: ephemeral */
     size_t datagram_size_max;   /* receive buffer of one datagram: DATAGRAM_SIZE_MAX or
                                    FRAME_SIZE_MAX + 512 */
-    bool reuse_port;            /* SO_REUSEPORT: several threads on one address */
+    bool reuse_port;            /* SO_REUSEPORT: several sockets on one address */
+    bool steers;                /* of two sockets on one address, this is the second, and gets the
+                                   datagrams that begin with `steered`; the first gets all others.
+                                   Where the kernel cannot do that, it spreads them over both. */
+    uint8_t steered;            /* an octet */
     size_t buffer_octets;       /* SO_RCVBUF and SO_SNDBUF wanted; 0: 4 MiB. Best effort. */
     io_receive_fn *receive;
     io_error_fn *error;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <linux/errqueue.h> /* wants struct timespec of time.h */
+#include <linux/filter.h>
 
 #include "shared/io_backend.h"
 
@@ -48,6 +49,21 @@ static bool ask_for_errors(const struct io_socket *socket)
     return set_option(socket->descriptor, IPPROTO_IP, IP_RECVERR, 1);
 }
 
+/* A program of the kernel's for the group of sockets on this address: what it returns is the index
+ * of the socket, in the order in which they were bound. */
+static void steer(const struct io_socket *socket, uint8_t octet)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0), /* of the payload */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, octet, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+    };
+    const struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+    (void)setsockopt(socket->descriptor, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+                     sizeof(program));
+}
+
 static enum status bind_socket(struct io_socket *new, const struct io_udp_options *options)
 {
     new->family = address_is_v4(options->bind) ? AF_INET : AF_INET6;
@@ -69,6 +85,8 @@ static enum status bind_socket(struct io_socket *new, const struct io_udp_option
     socklen_t length = address_to_sockaddr(options->bind, new->family, &name);
     if (bind(new->descriptor, (struct sockaddr *)&name, length) != 0)
         return STATUS_SYSTEM;
+    if (options->steers)
+        steer(new, options->steered);
     length = sizeof name;
     if (getsockname(new->descriptor, (struct sockaddr *)&name, &length) != 0)
         return STATUS_SYSTEM;

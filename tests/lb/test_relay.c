@@ -49,7 +49,7 @@ static void listen_on(const char *text, enum listener_kind kind)
 {
     struct address address;
     cr_assert_eq(address_parse(&address, text), STATUS_OK);
-    cr_assert_eq(relay_listen(relay, &address, kind, false), STATUS_OK);
+    cr_assert_eq(relay_listen(relay, &address, kind, true), STATUS_OK);
 }
 
 /* Listener 0 is DTLS, listener 1 plain CoAP, both on IPv4 and IPv6. False: no such backend here. */

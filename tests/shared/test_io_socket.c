@@ -51,6 +51,44 @@ ON_BOTH_BACKENDS(io_socket, free_gives_the_port_back_at_once)
     io_free(io);
 }
 
+ON_BOTH_BACKENDS(io_socket, steering)
+{
+    struct seen seen[2] = {{0}};
+    struct io *io = loop_start(backend);
+    struct address local = loop_address("[::]:0"), from, to;
+    struct io_socket *sockets[2];
+    for (size_t i = 0; i < 2; i++) {
+        const struct io_udp_options options = {.bind = &local,
+                                               .datagram_size_max = DATAGRAM_SIZE_MAX,
+                                               .reuse_port = true,
+                                               .steers = i == 1,
+                                               .steered = 22,
+                                               .receive = loop_keep,
+                                               .owner = &seen[i]};
+        cr_assert_eq(io_udp_open(io, &options, &sockets[i]), STATUS_OK);
+        local = io_local_address(sockets[i]);
+    }
+    for (int v6 = 0; v6 < 2; v6++) {
+        int family = v6 ? AF_INET6 : AF_INET;
+        int client = loop_plain_socket(family, &from);
+        to = loop_address(v6 ? "[::1]:0" : "127.0.0.1:0");
+        to.port = local.port;
+        for (unsigned octet = 0; octet < 64; octet++) {
+            const uint8_t datagram[] = {(uint8_t)octet, 1, 2};
+            loop_plain_send(client, family, &to, datagram, sizeof(datagram));
+        }
+        loop_plain_send(client, family, &to, NULL, 0);
+        close(client);
+    }
+    loop_turn_until(io, &seen[0].count, 2 * 64);
+    loop_turn_until(io, &seen[1].count, 2);
+    cr_expect_eq(seen[0].count, 2 * 64);
+    cr_expect_eq(seen[1].count, 2);
+    cr_expect_eq(seen[1].first[0], 22);
+    cr_expect_eq(seen[1].first[1], 22);
+    io_free(io);
+}
+
 ON_BOTH_BACKENDS(io_socket, reuse_port_shares_an_address)
 {
     struct seen seen = {0};
