@@ -228,6 +228,8 @@ static bool extend(struct bodies *bodies, struct body *body)
 /* `body` is the newest. False: no room for all of it. */
 static bool append(struct bodies *bodies, struct body *body, struct octets octets)
 {
+    if (octets.length == 0)
+        return true;
     struct cursor cursor = cursor_over(octets.bytes, octets.length);
     while (cursor_left(&cursor) > 0) {
         size_t used = body->length % BODY_CHUNK_SIZE;
