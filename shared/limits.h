@@ -134,6 +134,7 @@
 /* Bodies of one worker that are on their way in blocks; full: the oldest is abandoned, counted. */
 #define COAP_BODIES_MAX 1024
 #define COAP_BODIES_PER_PEER_MAX 4
+#define COAP_BODIES_SHARE 4 /* one in so many is for plain CoAP, the rest for DTLS */
 #define COAP_BODY_CHUNKS_MAX 4096      /* kilooctets of them together */
 #define COAP_BODY_IDLE_MS 247000       /* EXCHANGE_LIFETIME: RFC 7959 sections 2.4 and 2.5 */
 #define COAP_BODY_LIFETIME_MS 3600000  /* from its first block, however busy */

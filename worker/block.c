@@ -2,46 +2,32 @@
 
 #include "shared/hash.h"
 
-enum block_outcome block_read(struct block *block, const struct message *message, uint16_t number)
+bool block_is_reserved(const struct message_option *option)
 {
-    const struct message_option *option = NULL;
-    for (size_t i = 0; i < message->option_count && !option; i++) {
-        if (message->options[i].number == number)
-            option = &message->options[i];
-    }
-    if (!option)
-        return BLOCK_NONE;
-    if (option->length > BLOCK_OPTION_LENGTH)
-        return BLOCK_RESERVED;
-    uint32_t value = message_option_number(option);
     /* "The value 7 for SZX (which would indicate a block size of 2048) is reserved, i.e., MUST NOT
      * be sent and MUST lead to a 4.00 Bad Request response code upon reception in a request." (RFC
      * 7959 section 2.2) */
-    uint8_t szx = value & 7;
-    if (szx > BLOCK_SZX_MAX)
+    return (message_option_number(option) & 7) > BLOCK_SZX_MAX;
+}
+
+enum block_outcome block_read(struct block *block, const struct message *message, uint16_t number)
+{
+    size_t i = message->option_count;
+    while (i > 0 && message->options[i - 1].number > number)
+        i--;
+    if (i == 0 || message->options[i - 1].number < number)
+        return BLOCK_NONE;
+    const struct message_option *option = &message->options[i - 1];
+    if (option->length > BLOCK_OPTION_LENGTH || block_is_reserved(option))
         return BLOCK_RESERVED;
-    *block = (struct block){.number = value >> 4, .more = value >> 3 & 1, .szx = szx};
+    uint32_t value = message_option_number(option);
+    *block = (struct block){.number = value >> 4, .more = value >> 3 & 1, .szx = value & 7};
     return BLOCK_FOUND;
 }
 
 uint32_t block_value(const struct block *block)
 {
     return block->number << 4 | (uint32_t)block->more << 3 | block->szx;
-}
-
-void block_shrink(struct block *block, uint8_t szx)
-{
-    if (szx >= block->szx)
-        return;
-    block->number <<= block->szx - szx;
-    block->szx = szx;
-}
-
-bool block_fit(uint8_t *szx, size_t room)
-{
-    while (*szx > 0 && block_size(*szx) > room)
-        (*szx)--;
-    return block_size(*szx) <= room;
 }
 
 bool block_slice(struct block *block, struct octets body, struct octets *part)

@@ -25,6 +25,9 @@ enum block_outcome {
     BLOCK_RESERVED, /* the reserved size exponent 7, or an option longer than 3 octets */
 };
 
+/* Whether a request with this Block option is a bad one; at most BLOCK_OPTION_LENGTH octets. */
+bool block_is_reserved(const struct message_option *option);
+
 /* The message's option of that number, OPTION_BLOCK1 or OPTION_BLOCK2. */
 enum block_outcome block_read(struct block *block, const struct message *message, uint16_t number);
 
@@ -41,12 +44,6 @@ static inline size_t block_offset(const struct block *block)
 {
     return block->number * block_size(block->szx);
 }
-
-/* Names the same place in the body by blocks of a size that is no larger. */
-void block_shrink(struct block *block, uint8_t szx);
-
-/* Lowers *szx until such a block fits into `room` octets; false: not even 16 do. */
-bool block_fit(uint8_t *szx, size_t room);
 
 /* The part of `body` that the block names; sets block->more. False: the body ends before it; block
  * zero of an empty body is there. */

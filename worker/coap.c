@@ -44,6 +44,18 @@ static enum status init_exchanges(struct coap *coap, size_t exchanges_max)
     return status;
 }
 
+static enum status init_bodies(struct coap *coap)
+{
+    const struct hash_key key = coap->options.hash_key;
+    size_t transfers_max = COAP_BODIES_MAX / COAP_BODIES_SHARE;
+    size_t chunks_max = COAP_BODY_CHUNKS_MAX / COAP_BODIES_SHARE;
+    enum status status = bodies_init(&coap->plain_bodies, transfers_max, chunks_max, key);
+    if (status == STATUS_OK)
+        status = bodies_init(&coap->secured_bodies, COAP_BODIES_MAX - transfers_max,
+                             COAP_BODY_CHUNKS_MAX - chunks_max, key);
+    return status;
+}
+
 static enum status init_transmissions(struct coap *coap)
 {
     const struct coap_options *options = &coap->options;
@@ -88,6 +100,8 @@ enum status coap_new(struct coap **coap, const struct coap_options *options)
     made->next_message_id = (uint16_t)(options->seed >> 48);
     enum status status = init_exchanges(made, options->exchanges_max);
     if (status == STATUS_OK)
+        status = init_bodies(made);
+    if (status == STATUS_OK)
         status = init_transmissions(made);
     if (status == STATUS_OK)
         status = deferrals_init(&made->deferrals, COAP_DEFERRALS_MAX, options->hash_key);
@@ -113,6 +127,8 @@ void coap_free(struct coap *coap)
     rate_free(&coap->rate);
     deferrals_free(&coap->deferrals);
     transmissions_free(&coap->transmissions);
+    bodies_free(&coap->secured_bodies);
+    bodies_free(&coap->plain_bodies);
     exchanges_free(&coap->secured);
     exchanges_free(&coap->heard);
     exchanges_free(&coap->plain);
@@ -259,6 +275,8 @@ void coap_forget(struct coap *coap, uint64_t session_id)
     exchange_forget(&coap->secured, &endpoint);
     exchange_forget(&coap->heard, &endpoint);
     observers_forget(&coap->observers, &(struct coap_peer){.session_id = session_id});
+    body_forget(&coap->secured_bodies, &endpoint);
+    coap_show_bodies(coap);
     deferral_forget(&coap->deferrals, session_id);
     transmission_forget(&coap->transmissions, session_id, coap->now.ms);
 }
@@ -273,6 +291,8 @@ uint64_t coap_next_ms(const struct coap *coap)
     uint64_t next_ms = exchange_next_ms(&coap->secured);
     next_ms = sooner(next_ms, exchange_next_ms(&coap->plain));
     next_ms = sooner(next_ms, exchange_next_ms(&coap->heard));
+    next_ms = sooner(next_ms, body_next_ms(&coap->secured_bodies));
+    next_ms = sooner(next_ms, body_next_ms(&coap->plain_bodies));
     next_ms = sooner(next_ms, deferral_next_ms(&coap->deferrals));
     if (coap->plugtest)
         next_ms = sooner(next_ms, plugtest_next_ms(coap->plugtest));
@@ -286,6 +306,9 @@ void coap_run(struct coap *coap, struct coap_now now)
     exchange_expire(&coap->secured, now.ms);
     exchange_expire(&coap->plain, now.ms);
     exchange_expire(&coap->heard, now.ms);
+    body_expire(&coap->secured_bodies, now.ms);
+    body_expire(&coap->plain_bodies, now.ms);
+    coap_show_bodies(coap);
     if (coap->plugtest)
         plugtest_run(coap->plugtest, coap, now);
     coap_run_deferrals(coap);

@@ -1,11 +1,12 @@
 /* What the files of the CoAP endpoint share: coap.c (which kind of message is it, beginning and
- * end), coap_serve.c (requests), coap_deferral.c (requests that are answered later), coap_hear.c
- * (responses to requests of ours), coap_observe.c (observers; coap_observe.h), resources.c (the
- * table); and what parts that start messages of
+ * end), coap_serve.c (requests), coap_body.c (those in blocks), coap_deferral.c (requests that are
+ * answered later), coap_hear.c (responses to requests of ours), coap_observe.c (observers;
+ * coap_observe.h), resources.c (the table); and what parts that start messages of
  * their own join it by. The worker around it includes coap.h only. */
 #ifndef HOLDFAST_WORKER_COAP_ENDPOINT_H
 #define HOLDFAST_WORKER_COAP_ENDPOINT_H
 
+#include "worker/body.h"
 #include "worker/coap.h"
 #include "worker/deferral.h"
 #include "worker/echo_value.h"
@@ -53,13 +54,15 @@ struct coap {
      * authenticated peer has sent; and no storm of responses what its requests were answered. */
     struct exchanges secured;
     struct exchanges plain;
-    struct exchanges heard; /* responses of both, by their message ids */
+    struct exchanges heard;       /* responses of both, by their message ids */
+    struct bodies secured_bodies; /* in blocks; apart for the same reason */
+    struct bodies plain_bodies;
     struct transmissions transmissions;
     struct deferrals deferrals;
     struct rate rate;
     struct proven proven;
     struct observers observers;
-    struct ps *ps; /* of the resources below /ps; not owned */
+    struct ps *ps;             /* of the resources below /ps; not owned */
     struct plugtest *plugtest; /* NULL without */
     struct coap_party parties[TRANSMISSION_KINDS];
     struct coap_now now; /* of the turn or call under way */
@@ -71,6 +74,8 @@ struct coap {
     uint8_t message[COAP_MESSAGE_SIZE_MAX]; /* on its way to `send` */
     uint8_t body[COAP_BODY_MAX];            /* what a handler writes */
     uint8_t rendered[COAP_BODY_MAX];        /* what one writes for observers */
+    uint8_t gathered[COAP_BODY_MAX];        /* what it reads, if it came in blocks */
+    uint8_t echo[ECHO_VALUE_SIZE];          /* of a challenge */
 };
 
 /* Replaces the party of that kind. */
@@ -156,20 +161,29 @@ static inline struct response_envelope coap_envelope(struct coap *coap,
                                       coap_message_id(coap, peer)};
 }
 
+/* Makes it 4.01 with an Echo. */
+void coap_challenge(struct coap *coap, const struct coap_peer *peer, struct resource_reply *reply);
 /* To an address that is not proven: the response, or an Echo in its place. */
 void coap_write_challenge(struct coap *coap, const struct coap_peer *peer,
                           const struct response_envelope *envelope, const struct message *request,
                           struct resource_reply *reply, struct writer *writer);
+/* `reply` has been written, with a block of `body`: keeps it for those to come, if the handler must
+ * not run for each of them. In coap_body.c. */
+void coap_keep(struct coap *coap, const struct coap_peer *peer, const struct message *request,
+               const struct resource_reply *reply, struct octets body);
 /* Writes the response to a request whose options have been judged. */
 static inline void coap_write_response(struct coap *coap, const struct coap_peer *peer, bool proven,
                                        const struct response_envelope *envelope,
                                        const struct message *request, struct resource_reply *reply,
                                        struct writer *writer)
 {
+    const struct octets body = {reply->payload.start, writer_length(&reply->payload)};
     if (proven)
         response_write(writer, envelope, request, reply, NULL);
     else
         coap_write_challenge(coap, peer, envelope, request, reply, writer);
+    if (reply->has_block2)
+        coap_keep(coap, peer, request, reply, body);
 }
 
 /* Runs the handler for a request whose options have been judged, without remembering it. */
@@ -179,6 +193,17 @@ enum resource_outcome coap_ask(struct coap *coap, const struct coap_peer *peer,
 enum coap_outcome coap_serve(struct coap *coap, const struct coap_peer *peer, struct coap_now now,
                              const struct message *message, struct writer *reply,
                              struct coap_commit *commit);
+
+/* coap_body.c */
+
+/* Puts the body of a request for call->resource in place of its payload. False: `reply` is the
+ * answer to this block. */
+bool coap_gather(struct coap *coap, struct resource_call *call, bool proven,
+                 struct resource_reply *reply);
+/* The whole reply whose next block the request asks for, from memory: the handler has run. Or that
+ * this is not there any more; false: the handler is to run. */
+bool coap_resume(struct coap *coap, const struct resource_call *call, struct resource_reply *reply);
+void coap_show_bodies(struct coap *coap);
 
 /* coap_deferral.c */
 

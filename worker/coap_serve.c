@@ -12,6 +12,7 @@ struct serving {
     struct exchange *exchange; /* where it is remembered; NULL: nowhere */
     bool changes;              /* a 2.xx tells of a change */
     bool observing;            /* a 2.xx tells of a registration */
+    bool proven;               /* coap_is_proven */
 };
 
 enum verdict {
@@ -52,6 +53,13 @@ static enum verdict judge(struct serving *serving, const struct message *message
     }
     if (message->length > COAP_MESSAGE_SIZE_MAX) {
         resource_fail(&serving->reply, CODE_TOO_LARGE, "");
+        serving->reply.suggests_block1 = true;
+        return VERDICT_ANSWER;
+    }
+    const struct request *request = &serving->request;
+    if ((request->block1 && block_is_reserved(request->block1)) ||
+        (request->block2 && block_is_reserved(request->block2))) {
+        resource_fail(&serving->reply, CODE_BAD_REQUEST, "reserved block size");
         return VERDICT_ANSWER;
     }
     return VERDICT_SERVE;
@@ -61,9 +69,15 @@ static enum verdict judge(struct serving *serving, const struct message *message
  * with the same response [...], so that it does not have to maintain state for Message IDs."
  * (RFC 7252 section 4.5) We do so for the safe methods only: a repeated DELETE would be told 4.04
  * of what it deleted. */
-static bool is_remembered(uint8_t method)
+static bool is_remembered(const struct message *message)
 {
-    return method != CODE_GET && method != CODE_FETCH;
+    struct block block;
+    if (message->code != CODE_GET && message->code != CODE_FETCH)
+        return true;
+    /* A block that comes again is not the next one. */
+    return block_read(&block, message, OPTION_BLOCK1) == BLOCK_FOUND ||
+           (message->code == CODE_FETCH &&
+            block_read(&block, message, OPTION_BLOCK2) == BLOCK_FOUND && block.number > 0);
 }
 
 enum coap_outcome coap_repeat(struct coap *coap, const struct message *message,
@@ -98,9 +112,9 @@ static enum progress remember(struct coap *coap, struct serving *serving,
     const struct message *message = serving->request.message;
     struct exchanges *exchanges = coap_exchanges(coap, call->peer);
     const struct exchange_endpoint endpoint = coap_exchange_endpoint(call->peer);
-    if (!is_remembered(message->code) && !defers)
+    if (!is_remembered(message) && !defers)
         return PROGRESS_ANSWERED;
-    if (!is_remembered(message->code))
+    if (!is_remembered(message))
         serving->exchange = exchange_find(exchanges, &endpoint, message->id, call->now.ms);
     if (serving->exchange)
         return PROGRESS_REPEATED;
@@ -198,6 +212,10 @@ static enum progress run(struct coap *coap, struct serving *serving, const struc
         return progress;
     if (serving->exchange)
         call.slot = exchange_slot(serving->exchange);
+    if (!coap_gather(coap, &call, serving->proven, &serving->reply))
+        return PROGRESS_ANSWERED;
+    if (coap_resume(coap, &call, &serving->reply))
+        return PROGRESS_ANSWERED;
     serving->changes = call.resource->changes;
     call.ticket = ++coap->last_ticket;
     if (register_or_not(serving, &call, commit))
@@ -214,7 +232,7 @@ static enum progress run(struct coap *coap, struct serving *serving, const struc
                    serving->exchange);
         return PROGRESS_DEFERRED;
     }
-    if (serving->exchange && !is_remembered(message->code)) {
+    if (serving->exchange && !is_remembered(message)) {
         exchange_drop(coap_exchanges(coap, peer), serving->exchange);
         serving->exchange = NULL;
     }
@@ -267,6 +285,13 @@ bool coap_address_is_proven(struct coap *coap, const struct coap_peer *peer,
     return proven_has(&coap->proven, address, coap->now.ms);
 }
 
+void coap_challenge(struct coap *coap, const struct coap_peer *peer, struct resource_reply *reply)
+{
+    echo_value_make(coap->echo, &coap->options.echo_key, &peer->path.address, coap->now.unix_ms);
+    resource_fail(reply, CODE_UNAUTHORIZED, "");
+    reply->echo = (struct octets){coap->echo, sizeof coap->echo};
+}
+
 void coap_write_challenge(struct coap *coap, const struct coap_peer *peer,
                           const struct response_envelope *envelope, const struct message *request,
                           struct resource_reply *reply, struct writer *writer)
@@ -297,7 +322,7 @@ static enum coap_outcome respond(struct coap *coap, const struct coap_peer *peer
                                  struct coap_commit *commit)
 {
     const struct message *message = serving->request.message;
-    const bool proven = coap_is_proven(coap, peer, &serving->request);
+    const bool proven = serving->proven;
     const struct response_envelope envelope = coap_envelope(coap, peer, proven, message, false);
     struct exchange *exchange = serving->exchange;
     const struct writer before = *reply;
@@ -326,7 +351,7 @@ enum coap_outcome coap_serve(struct coap *coap, const struct coap_peer *peer, st
 {
     struct serving serving;
     serving.exchange = NULL;
-    if (is_remembered(message->code)) {
+    if (is_remembered(message)) {
         const struct exchange_endpoint endpoint = coap_exchange_endpoint(peer);
         const struct exchange *known =
             exchange_find(coap_exchanges(coap, peer), &endpoint, message->id, now.ms);
@@ -337,7 +362,9 @@ enum coap_outcome coap_serve(struct coap *coap, const struct coap_peer *peer, st
     serving.observing = false;
     coap_begin_reply(coap, &serving.reply);
     enum progress progress = PROGRESS_ANSWERED;
-    switch (judge(&serving, message)) {
+    enum verdict verdict = judge(&serving, message);
+    serving.proven = coap_is_proven(coap, peer, &serving.request);
+    switch (verdict) {
     case VERDICT_SERVE:
         if (is_in_time(coap, peer, &serving.reply))
             progress = run(coap, &serving, peer, commit);

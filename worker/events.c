@@ -3,9 +3,6 @@
 #include "worker/event.h"
 #include "worker/session.h"
 
-#define TEXT_OF(number) TEXT_OF_VALUE(number)
-#define TEXT_OF_VALUE(number) #number
-
 enum resource_outcome events_post(const struct resource_call *call, struct resource_reply *reply)
 {
     const struct request *request = call->request;
@@ -13,10 +10,6 @@ enum resource_outcome events_post(const struct resource_call *call, struct resou
     const struct session *session = call->peer->session;
     if (request->queries.count > 0) {
         resource_fail(reply, CODE_BAD_REQUEST, "no query here");
-        return RESOURCE_DONE;
-    }
-    if (call->body.length > EVENT_PAYLOAD_MAX) {
-        resource_fail(reply, CODE_TOO_LARGE, "at most " TEXT_OF(EVENT_PAYLOAD_MAX) " octets");
         return RESOURCE_DONE;
     }
     struct event event = {

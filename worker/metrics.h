@@ -116,6 +116,27 @@
       "Confirmable messages of ours not sent for want of room", METRIC_COUNTER)                    \
     X(COAP_RESPONSES, "holdfast_coap_responses_total", NULL,                                       \
       "CoAP responses that somebody here waited for", METRIC_COUNTER)                              \
+    X(COAP_TRANSFERS, "holdfast_coap_transfers", NULL, "Bodies kept while they go in blocks",      \
+      METRIC_GAUGE)                                                                                \
+    X(COAP_BODIES_IN, "holdfast_coap_bodies_total", "direction=\"in\"",                            \
+      "Bodies that went in blocks, to the last one", METRIC_COUNTER)                               \
+    X(COAP_BODIES_OUT, "holdfast_coap_bodies_total", "direction=\"out\"", NULL, METRIC_COUNTER)    \
+    X(COAP_LOST_TIME, "holdfast_coap_transfers_abandoned_total", "reason=\"time\"",                \
+      "Transfers in blocks that ended without their last block, by reason", METRIC_COUNTER)        \
+    X(COAP_LOST_ROOM, "holdfast_coap_transfers_abandoned_total", "reason=\"room\"", NULL,          \
+      METRIC_COUNTER)                                                                              \
+    X(COAP_LOST_RESTARTED, "holdfast_coap_transfers_abandoned_total", "reason=\"restarted\"",      \
+      NULL, METRIC_COUNTER)                                                                        \
+    X(COAP_LOST_PEER, "holdfast_coap_transfers_abandoned_total", "reason=\"session\"", NULL,       \
+      METRIC_COUNTER)                                                                              \
+    X(COAP_BLOCKS_MISSIZED, "holdfast_coap_blocks_refused_total", "reason=\"size\"",               \
+      "Blocks that did not belong to a body, by reason: 4.00, 4.08, 4.13, 5.03", METRIC_COUNTER)   \
+    X(COAP_BLOCKS_INCOMPLETE, "holdfast_coap_blocks_refused_total", "reason=\"incomplete\"", NULL, \
+      METRIC_COUNTER)                                                                              \
+    X(COAP_BLOCKS_TOO_LARGE, "holdfast_coap_blocks_refused_total", "reason=\"too_large\"", NULL,   \
+      METRIC_COUNTER)                                                                              \
+    X(COAP_BLOCKS_NO_ROOM, "holdfast_coap_blocks_refused_total", "reason=\"room\"", NULL,          \
+      METRIC_COUNTER)                                                                              \
     X(COAP_DROPPED_VERSION, "holdfast_coap_dropped_total", "reason=\"version\"",                   \
       "CoAP messages that had no effect, by reason", METRIC_COUNTER)                               \
     X(COAP_DROPPED_TOKEN, "holdfast_coap_dropped_total", "reason=\"token_length\"", NULL,          \

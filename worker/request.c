@@ -121,11 +121,6 @@ enum request_outcome request_judge(struct request *request, const struct message
             break;
         }
     }
-    /* Blocks are refused rather than mistaken for whole bodies. */
-    if (request->block1 || request->block2) {
-        *culprit = request->block2 ? OPTION_BLOCK2 : OPTION_BLOCK1;
-        return REQUEST_BAD_OPTION;
-    }
     if (proxy)
         return REQUEST_PROXY;
     return has_hops_left(request) ? REQUEST_OK : REQUEST_BAD_HOP_LIMIT;

@@ -4,6 +4,7 @@
 
 #include "shared/cursor.h"
 #include "shared/octets.h"
+#include "worker/block.h"
 #include "worker/coap.h"
 #include "worker/request.h"
 
@@ -59,7 +60,13 @@ struct resource_reply {
     uint8_t location_path_count, location_query_count; /* of 2.01 (RFC 7252 section 5.10.7) */
     struct octets location_path[RESOURCE_LOCATION_MAX];
     struct octets location_query[RESOURCE_LOCATION_MAX];
-    struct octets echo; /* length 0: none (RFC 9175) */
+    struct octets echo;          /* length 0: none (RFC 9175) */
+    bool suggests_block1;        /* a 4.13 that asks for the body in blocks */
+    bool has_block1, has_block2; /* set by response_write */
+    struct block block1, block2; /* RFC 7959 */
+    bool has_size2;
+    uint32_t size2; /* octets of the whole body */
+    uint32_t size1; /* of a 4.13: how many octets would not have been too many; 0: not said */
     struct writer payload;
     struct writer event; /* of a resource that changes state: what to put into the event log */
 };
@@ -70,6 +77,8 @@ static inline void resource_begin_reply(struct resource_reply *reply, struct wri
 {
     reply->code = CODE_EMPTY;
     reply->has_format = reply->has_max_age = reply->has_observe = false;
+    reply->suggests_block1 = reply->has_block1 = reply->has_block2 = reply->has_size2 = false;
+    reply->size1 = 0;
     reply->etag_length = reply->location_path_count = reply->location_query_count = 0;
     reply->echo.length = 0;
     reply->version = 0;
@@ -109,6 +118,7 @@ struct resource {
     struct resource_formats
         produces; /* the first is the default; none: the handler judges Accept */
     struct resource_formats consumes; /* payloads; none: any */
+    size_t body_max;                  /* octets of a request's body; more: 4.13; 0: COAP_BODY_MAX */
     resource_state_fn *state;         /* NULL: what is addressed exists and has no ETag */
     bool judges_conditions; /* the handler calls resource_conditions_hold, once it knows */
 };

@@ -1,5 +1,7 @@
 #include "worker/response.h"
 
+#include "shared/hash.h"
+
 static void add_all(struct message_builder *builder, uint16_t number, const struct octets *values,
                     size_t count)
 {
@@ -23,6 +25,14 @@ static void add_options(struct message_builder *builder, const struct resource_r
     else if (reply->code == CODE_UNAVAILABLE)
         message_add_number(builder, OPTION_MAX_AGE, COAP_RETRY_AFTER_S);
     add_all(builder, OPTION_LOCATION_QUERY, reply->location_query, reply->location_query_count);
+    if (reply->has_block2)
+        message_add_number(builder, OPTION_BLOCK2, block_value(&reply->block2));
+    if (reply->has_block1)
+        message_add_number(builder, OPTION_BLOCK1, block_value(&reply->block1));
+    if (reply->has_size2)
+        message_add_number(builder, OPTION_SIZE2, reply->size2);
+    if (reply->size1 > 0)
+        message_add_number(builder, OPTION_SIZE1, reply->size1);
     if (reply->echo.length > 0)
         message_add_option(builder, OPTION_ECHO, reply->echo.bytes, reply->echo.length);
 }
@@ -38,6 +48,74 @@ static bool write(struct writer *writer, const struct response_envelope *envelop
     return writer_ok(&reply->payload) && writer_ok(&reply->event) && writer_ok(writer);
 }
 
+/* The Block1 of a response says of which block it tells; in a 4.13 it is a hint. The size that the
+ * client has chosen suits us. */
+static void set_block1(struct resource_reply *reply, const struct message *request)
+{
+    reply->has_block1 = false;
+    if (MESSAGE_CODE_CLASS(reply->code) != 2 && reply->code != CODE_TOO_LARGE)
+        return;
+    reply->has_block1 = block_read(&reply->block1, request, OPTION_BLOCK1) == BLOCK_FOUND;
+    if (reply->has_block1 || !reply->suggests_block1)
+        return;
+    /* "a 4.13 response to a request that does not employ Block1 is a hint for the client to try
+     * sending Block1" (RFC 7959 section 2.5) */
+    reply->block1 = (struct block){.szx = BLOCK_SZX_MAX};
+    reply->has_block1 = true;
+}
+
+/* An entity tag that any worker comes to: that of the body. "a server MUST use the Block2 option in
+ * conjunction with the ETag option ([RFC7252], Section 5.10.6) and MUST NOT use the same ETag value
+ * for different representations of a resource." (RFC 9175 section 4) */
+static void tag(struct resource_reply *reply, struct octets body)
+{
+    static const struct hash_key key = {0x686f6c6466617374, 0x45546167};
+    if (reply->etag_length > 0)
+        return;
+    uint64_t hash = hash_bytes(&key, body.bytes, body.length);
+    struct writer writer = writer_over(reply->etag, sizeof reply->etag);
+    writer_u64(&writer, hash);
+    reply->etag_length = (uint8_t)writer_length(&writer);
+}
+
+static bool has_option(const struct message *message, uint16_t number)
+{
+    for (size_t i = 0; i < message->option_count; i++) {
+        if (message->options[i].number == number)
+            return true;
+    }
+    return false;
+}
+
+/* Leaves of the payload the block that the request asks for, or the first where it is long. "A
+ * server MUST use the block size indicated or a smaller size." (RFC 7959 section 2.4) */
+static void set_block2(struct resource_reply *reply, const struct message *request)
+{
+    const struct octets body = {reply->payload.start, writer_length(&reply->payload)};
+    struct block block = {.szx = BLOCK_SZX_MAX};
+    struct octets part;
+    bool asked = block_read(&block, request, OPTION_BLOCK2) == BLOCK_FOUND;
+    reply->has_block2 = reply->has_size2 = false;
+    if (MESSAGE_CODE_CLASS(reply->code) != 2 || reply->code == CODE_CONTINUE)
+        return;
+    if (body.length == 0 ? block.number == 0 : !asked && body.length <= block_size(block.szx))
+        return;
+    if (!block_slice(&block, body, &part)) {
+        resource_fail(reply, CODE_BAD_REQUEST, "the body ends before this block");
+        return;
+    }
+    if (block.more || block.number > 0)
+        tag(reply, body);
+    reply->has_block2 = true;
+    reply->block2 = block;
+    /* "to ask the server to provide a size estimate along with the usual response" (RFC 7959
+     * section 4) */
+    reply->has_size2 = block.more && (block.number == 0 || has_option(request, OPTION_SIZE2));
+    reply->size2 = (uint32_t)body.length;
+    reply->payload.start += block_offset(&block);
+    reply->payload.at = reply->payload.start + part.length;
+}
+
 /* "large amplification factors SHOULD NOT be provided in the response if the request is not
  * authenticated" (RFC 7252 section 11.3): counted as the victim's link would, with headers. */
 static bool amplifies(size_t received, size_t sent)
@@ -50,6 +128,8 @@ void response_write(struct writer *writer, const struct response_envelope *envel
                     const struct octets *echo)
 {
     const struct writer before = *writer;
+    set_block2(reply, request);
+    set_block1(reply, request);
     if (!write(writer, envelope, request, reply)) {
         *writer = before;
         resource_fail(reply, CODE_INTERNAL_ERROR, "");

@@ -13,7 +13,9 @@ struct response_envelope {
     uint16_t message_id;
 };
 
-/* Writes the response. One that does not fit becomes 5.00, and one that would amplify what came
+/* Writes the response; of a long payload, or where the request asks for a block, one block alone:
+ * reply->has_block2 and reply->payload tell of that then (RFC 7959 section 2.4). reply->has_block1
+ * tells of the request's. One that does not fit becomes 5.00, and one that would amplify what came
  * for a peer at an unproven address 4.01 with `echo`: `reply` then is that. A 5.03 says when to try
  * again. echo: NULL for a proven address, that of a session or of a request with a fresh Echo;
  * otherwise this is a piggybacked or non-confirmable response. */

@@ -55,37 +55,6 @@ Test(block, gives_the_value_that_it_reads)
     }
 }
 
-Test(block, names_the_same_place_when_it_shrinks)
-{
-    struct block block = {3, false, 6};
-    block_shrink(&block, 6);
-    cr_expect_eq(block.number, 3);
-    block_shrink(&block, 2);
-    cr_expect_eq(block.szx, 2);
-    cr_expect_eq(block.number, 48);
-    cr_expect_eq(block_offset(&block), 3072);
-    block_shrink(&block, 5);
-    cr_expect_eq(block.szx, 2, "never grows");
-}
-
-Test(block, fits_into_room)
-{
-    static const struct {
-        uint8_t szx;
-        size_t room;
-        bool fits;
-        uint8_t fitting;
-    } rows[] = {
-        {6, 1024, true, 6}, {6, 1023, true, 5}, {6, 64, true, 2}, {6, 63, true, 1},
-        {6, 16, true, 0},   {6, 15, false, 0},  {0, 0, false, 0}, {2, 5000, true, 2},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        uint8_t szx = rows[i].szx;
-        cr_expect_eq(block_fit(&szx, rows[i].room), rows[i].fits, "row %zu", i);
-        cr_expect_eq(szx, rows[i].fitting, "row %zu", i);
-    }
-}
-
 Test(block, cuts_a_body)
 {
     static uint8_t body[100];

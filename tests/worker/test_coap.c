@@ -75,6 +75,11 @@ Test(coap, answers_octet_by_octet)
         {"Hop-Limit 0", true, OCTETS("\x40\x01\x12\x34\xb5tstun\x50"),
          OCTETS("\x60\x80\x12\x34\xffHop-Limit")},
         {"Block2", true, OCTETS("\x40\x01\x12\x34\xb5tstun\xc1\x06"),
+         OCTETS("\x60\x45\x12\x34\xc0\xb1\x06\xff"
+                "203.0.113.7:4711")},
+        {"Block2 of the reserved size", true, OCTETS("\x40\x01\x12\x34\xb5tstun\xc1\x07"),
+         OCTETS("\x60\x80\x12\x34\xffreserved block size")},
+        {"Block2 of four octets", true, OCTETS("\x40\x01\x12\x34\xb5tstun\xc4\0\0\0\x06"),
          OCTETS("\x60\x82\x12\x34\xffoption 23")},
         {"unknown and critical", true, OCTETS("\x40\x01\x12\x34\xb5tstun\xe0\xfd\xe3"),
          OCTETS("\x60\x82\x12\x34\xffoption 65275")},
@@ -407,7 +412,6 @@ Test(coap, refuses_what_is_too_large)
     post.payload_length = COAP_MESSAGE_SIZE_MAX - 4 - 5 - 1;
     cr_expect_eq(coap_bench_ask(&bench, &bench.secured, 0, &post), COAP_REPLY);
     cr_expect_eq(coap_bench_code(&bench), CODE_CHANGED);
-    cr_expect_eq(bench.reply_length, COAP_MESSAGE_SIZE_MAX - 5);
     post.payload_length++;
     post.id++;
     cr_expect_eq(coap_bench_ask(&bench, &bench.secured, 0, &post), COAP_REPLY);

@@ -102,19 +102,85 @@ Test(response, octet_by_octet)
 Test(response, what_does_not_fit_is_an_error)
 {
     static const char payload[COAP_MESSAGE_SIZE_MAX];
+    static const uint8_t segment[255];
     const struct ask ask = {.id = 1};
-    const struct resource_reply reply = {.code = CODE_CONTENT};
+    const struct octets place = {segment, sizeof segment};
+    /* 4 of header, 258 for the option, 1 of marker. */
+    const struct resource_reply reply = {
+        .code = CODE_CREATED, .location_path_count = 1, .location_path = {place}};
     struct resource_reply overflown = {.code = CODE_CHANGED, .event = {.failed = true}};
     struct response response;
-    respond(&ask, true, reply, payload, COAP_MESSAGE_SIZE_MAX - 5, &response);
-    cr_expect_eq(response.code, CODE_CONTENT);
-    respond(&ask, true, reply, payload, COAP_MESSAGE_SIZE_MAX - 4, &response);
-    cr_expect_eq(response.code, CODE_INTERNAL_ERROR, "no room for the header");
-    respond(&ask, true, reply, payload, COAP_MESSAGE_SIZE_MAX, &response);
-    cr_expect_eq(response.code, CODE_INTERNAL_ERROR);
+    respond(&ask, true, reply, payload, COAP_MESSAGE_SIZE_MAX - 262, &response);
+    cr_expect_eq(response.code, CODE_CREATED);
+    respond(&ask, true, reply, payload, COAP_MESSAGE_SIZE_MAX - 261, &response);
+    cr_expect_eq(response.code, CODE_INTERNAL_ERROR, "no room for the options");
     respond(&ask, true, overflown, "", 0, &response);
     cr_expect_eq(response.code, CODE_INTERNAL_ERROR, "an event that is cut short");
     cr_expect_eq(response.length, 4);
+}
+
+/* "A server MUST use the block size indicated or a smaller size." (RFC 7959 section 2.4) */
+Test(response, of_a_long_payload_is_a_block)
+{
+    static const char payload[COAP_MESSAGE_SIZE_MAX] = "x";
+    static const struct {
+        const char *name;
+        struct ask ask;
+        uint8_t reply_code;
+        size_t payload_length;
+        uint8_t code;
+        const char *head; /* up to the payload */
+        size_t head_length, part;
+    } rows[] = {
+        {"1024 octets go whole",
+         {.id = 1},
+         CODE_CONTENT,
+         1024,
+         CODE_CONTENT,
+         OCTETS("\x60\x45\0\1\xff"),
+         1024},
+        {"a small block, all in it",
+         {.id = 1, .options = {{OPTION_BLOCK2, 0, NULL}}},
+         CODE_CONTENT,
+         16,
+         CODE_CONTENT,
+         OCTETS("\x60\x45\0\1\xd0\x0a\xff"),
+         16},
+        {"nothing to cut",
+         {.id = 1, .options = {{OPTION_BLOCK2, 0, NULL}}},
+         CODE_CHANGED,
+         0,
+         CODE_CHANGED,
+         OCTETS("\x60\x44\0\1"),
+         0},
+        {"an error is never cut",
+         {.id = 1, .options = {{OPTION_BLOCK2, 0, NULL}}},
+         CODE_NOT_FOUND,
+         20,
+         CODE_NOT_FOUND,
+         OCTETS("\x60\x84\0\1\xff"),
+         20},
+        {"behind the end",
+         {.id = 1, .options = {{OPTION_BLOCK2, 1, (const uint8_t *)"\x10"}}},
+         CODE_CONTENT,
+         16,
+         CODE_BAD_REQUEST,
+         OCTETS("\x60\x80\0\1\xff"),
+         sizeof "the body ends before this block" - 1},
+    };
+    struct response response;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        respond(&rows[i].ask, true, (struct resource_reply){.code = rows[i].reply_code}, payload,
+                rows[i].payload_length, &response);
+        cr_expect_eq(response.code, rows[i].code, "%s", rows[i].name);
+        cr_expect_eq(response.length, rows[i].head_length + rows[i].part, "%s", rows[i].name);
+        cr_expect_arr_eq(response.bytes, rows[i].head, rows[i].head_length, "%s", rows[i].name);
+    }
+    /* ETag, 8 octets; Block2 0/1/1024; Size2. */
+    respond(&rows[0].ask, true, (struct resource_reply){.code = CODE_CONTENT}, payload, 1025,
+            &response);
+    cr_expect_eq(response.length, 4 + 9 + 3 + 3 + 1 + 1024);
+    cr_expect_arr_eq(response.bytes + 4 + 9, "\xd1\x06\x0e\x52\x04\x01\xff", 7);
 }
 
 Test(response, amplifies_for_proven_addresses_only)
