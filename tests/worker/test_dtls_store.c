@@ -81,6 +81,21 @@ Test(dtls_store, the_heir_knows_what_the_session_was)
 }
 
 /* Both seal for a while, each from its own block: no number comes twice. */
+/* "The same Message ID MUST NOT be reused (in communicating with the same endpoint) within the
+ * EXCHANGE_LIFETIME" (RFC 7252 section 4.4): the mark may not know of those used last. */
+Test(dtls_store, an_heir_leaves_message_ids_out)
+{
+    open_both(&(struct peer_options){.cid = true});
+    first.receiver->next_message_id = 0xff00;
+    cr_assert(peer_converses(&peer, &first));
+    pass(MARK_INTERVAL_MS);
+    uint16_t marked = first.receiver->next_message_id;
+    first.receiver->next_message_id += COAP_MESSAGE_ID_NOTE;
+    cr_assert(peer_converses(&peer, &second));
+    cr_expect_eq(second.receiver->next_message_id, (uint16_t)(marked + COAP_MESSAGE_ID_LEAP));
+    close_both();
+}
+
 Test(dtls_store, two_owners_never_seal_with_the_same_number)
 {
     struct datagrams log = {0};
