@@ -28,6 +28,13 @@ enum block_outcome {
 /* Whether a request with this Block option is a bad one; at most BLOCK_OPTION_LENGTH octets. */
 bool block_is_reserved(const struct message_option *option);
 
+/* False: the message has no Block option. At the cost of a glance: numbers ascend. */
+static inline bool block_may_be_in(const struct message *message)
+{
+    return message->option_count > 0 &&
+           message->options[message->option_count - 1].number >= OPTION_BLOCK2;
+}
+
 /* The message's option of that number, OPTION_BLOCK1 or OPTION_BLOCK2. */
 enum block_outcome block_read(struct block *block, const struct message *message, uint16_t number);
 

@@ -90,7 +90,7 @@ bool coap_gather(struct coap *coap, struct resource_call *call, bool proven,
     const struct request *request = call->request;
     size_t limit = call->resource->body_max ? call->resource->body_max : COAP_BODY_MAX;
     struct block block;
-    if (block_read(&block, request->message, OPTION_BLOCK1) == BLOCK_FOUND) {
+    if (request->block1 && block_read(&block, request->message, OPTION_BLOCK1) == BLOCK_FOUND) {
         if (proven || block.number > 0 || !block.more)
             return take(coap, call, limit, reply);
         /* Nothing is kept for an address that anybody may have written. */

@@ -74,6 +74,8 @@ static bool is_remembered(const struct message *message)
     struct block block;
     if (message->code != CODE_GET && message->code != CODE_FETCH)
         return true;
+    if (!block_may_be_in(message))
+        return false;
     /* A block that comes again is not the next one. */
     return block_read(&block, message, OPTION_BLOCK1) == BLOCK_FOUND ||
            (message->code == CODE_FETCH &&
@@ -214,7 +216,7 @@ static enum progress run(struct coap *coap, struct serving *serving, const struc
         call.slot = exchange_slot(serving->exchange);
     if (!coap_gather(coap, &call, serving->proven, &serving->reply))
         return PROGRESS_ANSWERED;
-    if (coap_resume(coap, &call, &serving->reply))
+    if (serving->request.block2 && coap_resume(coap, &call, &serving->reply))
         return PROGRESS_ANSWERED;
     serving->changes = call.resource->changes;
     call.ticket = ++coap->last_ticket;

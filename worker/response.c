@@ -128,8 +128,11 @@ void response_write(struct writer *writer, const struct response_envelope *envel
                     const struct octets *echo)
 {
     const struct writer before = *writer;
-    set_block2(reply, request);
-    set_block1(reply, request);
+    if (block_may_be_in(request) || reply->suggests_block1 ||
+        writer_length(&reply->payload) > block_size(BLOCK_SZX_MAX)) {
+        set_block2(reply, request);
+        set_block1(reply, request);
+    }
     if (!write(writer, envelope, request, reply)) {
         *writer = before;
         resource_fail(reply, CODE_INTERNAL_ERROR, "");
