@@ -8,10 +8,13 @@ source bench/servers.sh
 
 usage() {
     cat <<'END'
-usage: bench/curves.sh [--full] [--only CURVE] [--duration S] [--backend NAME] [--output DIR]
+usage: bench/curves.sh [--full] [--only CURVE] [--sessions N,N...] [--stores NAME,NAME]
+           [--duration S] [--backend NAME] [--output DIR]
   --full          up to 100,000 devices and 1,000,000 sessions, some ten minutes; without it a
                   short way of each curve
   --only CURVE    devices, payload, workers, threads or sessions
+  --sessions N,N  sessions of that curve
+  --stores NAMES  stores of that curve (lmdb,redis)
   --duration S    seconds of each run (3)
   --backend NAME  Holdfast's I/O backend, uring or mmsg (mmsg)
   --output DIR    where CURVES.md goes (bench)
@@ -20,13 +23,17 @@ BUILD  folder of a release build (build/release)
 END
 }
 
-full='' only='' duration=3 output=bench backend=mmsg
+full='' only='' session_list='' stores=lmdb,redis duration=3 output=bench backend=mmsg
 command_line="bench/curves.sh${*:+ $*}"
 started_at="$(date -u +%F), commit $(commit)"
 while (($#)); do
     case $1 in
         --full) full=1 ;;
-        --only | --duration | --backend | --output)
+        --sessions)
+            session_list=${2:?}
+            shift
+            ;;
+        --only | --stores | --duration | --backend | --output)
             declare "${1#--}=${2:?}"
             shift
             ;;
@@ -51,6 +58,8 @@ else
     payloads=(0 1024)
     sessions=(1000 10000)
 fi
+
+[[ -z $session_list ]] || IFS=, read -ra sessions <<<"$session_list"
 
 # Above these many devices they share source ports: there are not enough for one each.
 own_ports_max=20000
@@ -162,7 +171,7 @@ curve_sessions() {
     echo
     echo '| sessions | store | resident octets each | stored octets each | handshakes/s | their p99, ms |'
     echo '|---|---|---|---|---|---|'
-    for engine in lmdb redis; do
+    for engine in ${stores//,/ }; do
         for n in "${sessions[@]}"; do session_row "$n" "$engine"; done
     done
 }

@@ -5,10 +5,10 @@
 
 #include <string.h>
 
-#define BLOCK_SIZE           WC_AES_BLOCK_SIZE
-#define HALF_MAX             ((CID_LENGTH_MAX - 1 + 1) / 2)
+#define BLOCK_SIZE WC_AES_BLOCK_SIZE
+#define HALF_MAX ((CID_LENGTH_MAX - 1 + 1) / 2)
 #define WORKER_ID_LENGTH_MAX 15
-#define NONCE_LENGTH_MAX     18
+#define NONCE_LENGTH_MAX 18
 
 /* What the two octets at the end of expand() leave for a half. */
 _Static_assert(HALF_MAX <= BLOCK_SIZE - 2, "a half fits its block");
@@ -16,6 +16,18 @@ _Static_assert(HALF_MAX <= BLOCK_SIZE - 2, "a half fits its block");
 static size_t sealed_length(const struct cid_config *config)
 {
     return (size_t)config->worker_id_length + config->nonce_length;
+}
+
+/* What of a block belongs to a half. */
+static void set_masks(struct cid_config *config)
+{
+    size_t half = (sealed_length(config) + 1) / 2;
+    memset(config->left_mask, 0xff, half);
+    memset(config->right_mask, 0xff, half);
+    if (sealed_length(config) % 2 == 1) {
+        config->left_mask[half - 1] = 0xf0;
+        config->right_mask[0] = 0x0f;
+    }
 }
 
 enum status cid_config_init(struct cid_config *config, uint8_t id, uint8_t worker_id_length,
@@ -38,6 +50,7 @@ enum status cid_config_init(struct cid_config *config, uint8_t id, uint8_t worke
         cid_config_free(config);
         return STATUS_CRYPTO;
     }
+    set_masks(config);
     config->in_use = true;
     return STATUS_OK;
 }
@@ -49,55 +62,66 @@ void cid_config_free(struct cid_config *config)
     keys_wipe(config, sizeof *config);
 }
 
-/* One pass of section 4.3.2: target ^= AES(expand(length, pass, source)), cut to a half. */
-static enum status feistel_pass(struct cid_config *config, uint8_t pass, const uint8_t *source,
-                                uint8_t *target, size_t half)
+/* The two halves, of ceil(length / 2) octets each, in blocks whose rest is zero. Where the length
+ * is odd they share the middle octet: the left half keeps its high nibble, the right one its low
+ * nibble. */
+struct halves {
+    uint8_t left[BLOCK_SIZE];
+    uint8_t right[BLOCK_SIZE];
+};
+
+static void xor_masked(uint8_t target[BLOCK_SIZE], const uint8_t pad[BLOCK_SIZE],
+                       const uint8_t mask[BLOCK_SIZE])
 {
-    uint8_t block[BLOCK_SIZE] = {0};
+    uint64_t words[3][2];
+    memcpy(words[0], target, BLOCK_SIZE);
+    memcpy(words[1], pad, BLOCK_SIZE);
+    memcpy(words[2], mask, BLOCK_SIZE);
+    words[0][0] ^= words[1][0] & words[2][0];
+    words[0][1] ^= words[1][1] & words[2][1];
+    memcpy(target, words[0], BLOCK_SIZE);
+}
+
+/* One pass of section 4.3.2: target ^= AES(expand(length, pass, source)), cut to a half. Whole
+ * blocks: no loop, no length that has to be looked at. */
+static enum status feistel_pass(struct cid_config *config, uint8_t pass,
+                                const uint8_t source[BLOCK_SIZE], uint8_t target[BLOCK_SIZE],
+                                const uint8_t mask[BLOCK_SIZE])
+{
+    uint8_t block[BLOCK_SIZE];
     uint8_t pad[BLOCK_SIZE];
-    memcpy(block, source, half);
+    memcpy(block, source, BLOCK_SIZE);
     block[BLOCK_SIZE - 2] = (uint8_t)sealed_length(config);
     block[BLOCK_SIZE - 1] = pass;
     if (wc_AesEncryptDirect(&config->encrypt, pad, block) != 0)
         return STATUS_CRYPTO;
-    for (size_t i = 0; i < half; i++)
-        target[i] ^= pad[i];
+    xor_masked(target, pad, mask);
     return STATUS_OK;
-}
-
-/* The two halves, of ceil(length / 2) octets each. Where the length is odd they share the middle
- * octet: the left half keeps its high nibble, the right one its low nibble. */
-struct halves {
-    size_t size;
-    bool shared_octet;
-    uint8_t left[HALF_MAX];
-    uint8_t right[HALF_MAX];
-};
-
-static void clear_foreign_nibbles(struct halves *halves)
-{
-    if (halves->shared_octet) {
-        halves->left[halves->size - 1] &= 0xf0;
-        halves->right[0] &= 0x0f;
-    }
 }
 
 static struct halves split(const uint8_t *text, size_t length)
 {
-    struct halves halves = {.size = (length + 1) / 2, .shared_octet = length % 2 == 1};
-    memcpy(halves.left, text, halves.size);
-    memcpy(halves.right, text + length - halves.size, halves.size);
-    clear_foreign_nibbles(&halves);
+    size_t half = (length + 1) / 2;
+    struct halves halves = {{0}, {0}};
+    for (size_t i = 0; i < half; i++) {
+        halves.left[i] = text[i];
+        halves.right[i] = text[length - half + i];
+    }
+    if (length % 2 == 1) {
+        halves.left[half - 1] &= 0xf0;
+        halves.right[0] &= 0x0f;
+    }
     return halves;
 }
 
 static void join(const struct halves *halves, uint8_t *text, size_t length)
 {
-    size_t right_at = length - halves->size;
+    size_t half = (length + 1) / 2;
     memset(text, 0, length);
-    memcpy(text, halves->left, halves->size);
-    for (size_t i = 0; i < halves->size; i++)
-        text[right_at + i] |= halves->right[i];
+    for (size_t i = 0; i < half; i++)
+        text[i] = halves->left[i];
+    for (size_t i = 0; i < half; i++)
+        text[length - half + i] |= halves->right[i];
 }
 
 /* Odd passes change the right half by the left one, even passes the left by the right. Running the
@@ -109,11 +133,11 @@ static enum status feistel(struct cid_config *config, const uint8_t passes[4], u
     for (size_t i = 0; i < 4; i++) {
         bool changes_right = passes[i] % 2 == 1;
         enum status status =
-            feistel_pass(config, passes[i], changes_right ? halves.left : halves.right,
-                         changes_right ? halves.right : halves.left, halves.size);
+            changes_right
+                ? feistel_pass(config, passes[i], halves.left, halves.right, config->right_mask)
+                : feistel_pass(config, passes[i], halves.right, halves.left, config->left_mask);
         if (status != STATUS_OK)
             return status;
-        clear_foreign_nibbles(&halves);
     }
     join(&halves, text, length);
     return STATUS_OK;

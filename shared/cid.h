@@ -28,6 +28,8 @@ struct cid_config {
     uint8_t worker_id_length; /* octets, 1 to 15 */
     uint8_t nonce_length;     /* octets, 4 to 18; the sum is 5 to 19 */
     bool in_use;
+    uint8_t left_mask[16]; /* what of an AES block belongs to each half of the text */
+    uint8_t right_mask[16];
     Aes encrypt;
     Aes decrypt; /* for the single-block case only */
 };
