@@ -150,6 +150,8 @@ void fleet_ping(struct device *device);
 
 /* Whether a device that is ready has anything to ask or to say. */
 bool fleet_has_work(const struct device *device);
+/* Queues it if it is ready and has. */
+void fleet_wake(struct device *device);
 /* The reply to OPERATION_REGISTER; false: the resource cannot be observed. */
 bool fleet_registered(struct device *device, const struct answer *answer);
 void fleet_end_relation(struct device *device);

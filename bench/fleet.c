@@ -128,6 +128,8 @@ static void begin_run(struct fleet *fleet)
     fleet->pace = (struct pace){.start_us = fleet->now_us, .rate = fleet->plan->rate};
     if (fleet->plan->workload == WORKLOAD_RECONNECT)
         break_all(fleet);
+    for (uint64_t i = 0; fleet->plan->workload == WORKLOAD_OBSERVE && i < fleet->plan->devices; i++)
+        fleet_wake(&fleet->devices[i]);
 }
 
 static void end_run(struct fleet *fleet)

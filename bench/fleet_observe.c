@@ -14,7 +14,8 @@ bool fleet_has_work(const struct device *device)
     const struct plan *plan = device->fleet->plan;
     switch (plan->workload) {
     case WORKLOAD_OBSERVE:
-        return !device->relation.is_active || plan->rate > 0;
+        /* What is published before all observe would be late for some. */
+        return !device->relation.is_active || (plan->rate > 0 && device->fleet->phase == FLEET_RUN);
     case WORKLOAD_NOTIFY:
         return device->relation.is_active;
     default:
@@ -23,7 +24,7 @@ bool fleet_has_work(const struct device *device)
 }
 
 /* In the queue if, and only if, it has something to do. */
-static void wake(struct device *device)
+void fleet_wake(struct device *device)
 {
     if (device->state == DEVICE_READY && !device->is_queued && fleet_has_work(device))
         device_queue_add(&device->fleet->ready, device);
@@ -36,7 +37,7 @@ void fleet_end_relation(struct device *device)
     device->relation.is_active = false;
     device->fleet->related--;
     device->fleet->tally.relations_ended++;
-    wake(device);
+    fleet_wake(device);
 }
 
 static void begin_relation(struct device *device, const struct answer *message)
@@ -147,7 +148,7 @@ static void serve_request(struct device *device, const struct answer *request)
     if (writer_ok(&writer))
         fleet_transmit(device, RECORD_TYPE_APPLICATION_DATA, space, writer_length(&writer));
     fleet->tally.asked++;
-    wake(device);
+    fleet_wake(device);
 }
 
 void fleet_write_notification(const struct device *device, struct question *notification)
