@@ -1,6 +1,7 @@
 /* Bodies that go in blocks (RFC 7959), for coap_serve.c and coap_deferral.c: requests until they
  * are whole, replies until they have left. */
 #include "worker/coap_endpoint.h"
+#include "worker/session.h"
 
 #include <stdio.h>
 
@@ -104,6 +105,15 @@ bool coap_gather(struct coap *coap, struct resource_call *call, bool proven,
 }
 
 /* --- replies --- */
+
+uint16_t coap_room(const struct coap_peer *peer, const struct message *request)
+{
+    const struct session *session = peer->session;
+    size_t overhead =
+        protect_overhead(session_suite(session), session->uses_cid ? session->peer_cid.length : 0);
+    size_t request_length = request->length - request->payload_length;
+    return (uint16_t)(AMPLIFICATION_FACTOR * (request_length + overhead) - overhead);
+}
 
 bool coap_resume(struct coap *coap, const struct resource_call *call, struct resource_reply *reply)
 {

@@ -145,6 +145,9 @@ static inline bool coap_is_proven(struct coap *coap, const struct coap_peer *pee
     return peer->session_id != 0 || coap_address_is_proven(coap, peer, request);
 }
 
+/* What the next request of a peer that is restless lets us send, if it is like this one: such a
+ * peer never proves an address, and a longer reply would wait for that in vain. In coap_body.c. */
+uint16_t coap_room(const struct coap_peer *peer, const struct message *request);
 /* A piggybacked response for a confirmable request (RFC 7252 section 5.2.1), a non-confirmable one
  * for a non-confirmable request (section 5.2.3). After an empty ACK, "When it is desired that this
  * message is not lost, it is sent as a Confirmable message" (section 5.2.2); to an address that is
@@ -155,10 +158,11 @@ static inline struct response_envelope coap_envelope(struct coap *coap,
                                                      bool acknowledged)
 {
     bool is_confirmable = request->type == MESSAGE_CON;
+    uint16_t room = peer->session && peer->session->restless ? coap_room(peer, request) : 0;
     if (is_confirmable && !acknowledged)
-        return (struct response_envelope){MESSAGE_ACK, request->id};
+        return (struct response_envelope){MESSAGE_ACK, request->id, room};
     return (struct response_envelope){is_confirmable && proven ? MESSAGE_CON : MESSAGE_NON,
-                                      coap_message_id(coap, peer)};
+                                      coap_message_id(coap, peer), room};
 }
 
 /* Makes it 4.01 with an Echo. */

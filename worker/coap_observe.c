@@ -252,7 +252,7 @@ static void take_state(struct coap *coap, struct subject *subject, const struct 
                        struct resource_reply *reply)
 {
     struct writer writer = writer_over(coap->message, MESSAGE_HEADER_SIZE + SUBJECT_STATE_MAX);
-    const struct response_envelope envelope = {MESSAGE_NON, 0};
+    const struct response_envelope envelope = {.type = MESSAGE_NON};
     uint32_t number = subject_next_number(subject, reply->version, coap->now.unix_ms);
     if (MESSAGE_CODE_CLASS(reply->code) == 2)
         put_observe(coap, reply, number);

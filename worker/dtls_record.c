@@ -23,6 +23,7 @@ static void follow_peer(struct dtls *dtls, struct session *session, const struct
 {
     if (address_equal(&session->path.address, &path->address)) {
         session->path = *path; /* perhaps through another lb */
+        session->moved = session->restless = false;
         return;
     }
     if (!session->uses_cid)
@@ -34,6 +35,8 @@ static void follow_peer(struct dtls *dtls, struct session *session, const struct
         session->address_changes++;
     session->path_proven = false;
     session->ping_sent = false;
+    session->restless = session->moved;
+    session->moved = true;
     session->path_credit = 0;
     dtls_claim_address(dtls, session);
     dtls_count(dtls, WORKER_ADDRESS_CHANGES);

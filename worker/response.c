@@ -87,14 +87,26 @@ static bool has_option(const struct message *message, uint16_t number)
     return false;
 }
 
-/* Leaves of the payload the block that the request asks for, or the first where it is long. "A
- * server MUST use the block size indicated or a smaller size." (RFC 7959 section 2.4) */
-static void set_block2(struct resource_reply *reply, const struct message *request)
+#define BLOCK_HEAD_MAX 40 /* octets of header, token, marker and what usually goes with a block */
+
+/* The size of the first block settles that of those to come: "A server MUST use the block size
+ * indicated or a smaller size." (RFC 7959 section 2.4) */
+static void fit(struct block *block, size_t room)
+{
+    while (room > 0 && block->number == 0 && block->szx > 0 &&
+           block_size(block->szx) + BLOCK_HEAD_MAX > room)
+        block->szx--;
+}
+
+/* Leaves of the payload the block that the request asks for, or the first where it is long.
+ */
+static void set_block2(struct resource_reply *reply, const struct message *request, size_t room)
 {
     const struct octets body = {reply->payload.start, writer_length(&reply->payload)};
     struct block block = {.szx = BLOCK_SZX_MAX};
     struct octets part;
     bool asked = block_read(&block, request, OPTION_BLOCK2) == BLOCK_FOUND;
+    fit(&block, room);
     reply->has_block2 = reply->has_size2 = false;
     if (MESSAGE_CODE_CLASS(reply->code) != 2 || reply->code == CODE_CONTINUE)
         return;
@@ -128,9 +140,9 @@ void response_write(struct writer *writer, const struct response_envelope *envel
                     const struct octets *echo)
 {
     const struct writer before = *writer;
-    if (block_may_be_in(request) || reply->suggests_block1 ||
+    if (block_may_be_in(request) || reply->suggests_block1 || envelope->room > 0 ||
         writer_length(&reply->payload) > block_size(BLOCK_SZX_MAX)) {
-        set_block2(reply, request);
+        set_block2(reply, request, envelope->room);
         set_block1(reply, request);
     }
     if (!write(writer, envelope, request, reply)) {

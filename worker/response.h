@@ -11,6 +11,7 @@
 struct response_envelope {
     enum message_type type;
     uint16_t message_id;
+    uint16_t room; /* octets that a block and its options should keep to; 0: as many as there are */
 };
 
 /* Writes the response; of a long payload, or where the request asks for a block, one block alone:

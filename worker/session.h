@@ -65,6 +65,8 @@ struct session {
     bool by_address : 1; /* found through its address: the last to authenticate there */
     bool dirty : 1;      /* its mark is to be saved */
     bool saving : 1;     /* its mark is on its way to the store */
+    bool moved : 1;      /* the newest record came from another address than the one before */
+    bool restless : 1;   /* so did the one before: no address lasts long enough to be proven */
     bool heard : 1;      /* has received application data: the handshake's object is gone */
     uint8_t rest[]; /* read key ‖ read IV ‖ write key ‖ write IV, as long as the suite wants them,
                        ‖ identity. Only of a session that session_add has made. */

@@ -69,6 +69,11 @@ new_port_each_reply() {
     take_ports
     coap "$mbedtls" "$TMPDIR/back" "${new_ports[@]}" -b 64 /large
     expect_same /large "$TMPDIR/back" "$TMPDIR/there"
+
+    begin 'a new port with each packet: a reply in blocks that fit'
+    take_ports
+    coap "$mbedtls" "$TMPDIR/back" "${new_ports[@]}" /large
+    expect_same /large "$TMPDIR/back" "$TMPDIR/there"
 }
 
 too_large() {

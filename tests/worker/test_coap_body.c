@@ -1,5 +1,6 @@
 #include "tests/worker/coap_bench.h"
 #include "worker/block.h"
+#include "worker/session.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -338,6 +339,22 @@ Test(coap_body, cuts_what_can_be_had_again)
     cr_expect_null(option_of(OPTION_BLOCK2));
     coap_bench_run(&bench, 0);
     cr_expect_eq(coap_bench_count(&bench, WORKER_COAP_TRANSFERS), 0, "nothing is kept");
+}
+
+/* "A server MUST use the block size indicated or a smaller size." (RFC 7959 section 2.4) A peer
+ * that changes its address with each packet is sent what three times its request allows. */
+Test(coap_body, suits_a_peer_that_moves_with_each_packet)
+{
+    const struct coap_peer *peer = &bench.secured;
+    peer->session->restless = true;
+    struct ask ask = {.code = CODE_POST, .uri = "/echo", .payload = sent, .payload_length = 1000};
+    cr_assert_eq(ask_as(peer, ask, 0), CODE_CHANGED);
+    cr_assert_not_null(option_of(OPTION_BLOCK2));
+    cr_expect_leq(reply.payload_length, 64);
+    cr_expect_leq(bench.reply_length, 3 * (4 + 5 + 29) - 29, "as if the payload had not come");
+    peer->session->restless = false;
+    cr_assert_eq(ask_as(peer, ask, 0), CODE_CHANGED);
+    cr_expect_null(option_of(OPTION_BLOCK2));
 }
 
 /* Its heir knows nothing of what has come before: 4.08, never two halves of different bodies. */

@@ -26,7 +26,7 @@ static void respond(const struct ask *ask, bool proven, struct resource_reply re
     reply.payload = writer_over(space, sizeof space);
     writer_bytes(&reply.payload, payload, payload_length);
     const struct response_envelope envelope = {
-        message.type == MESSAGE_CON ? MESSAGE_ACK : MESSAGE_NON, message.id};
+        message.type == MESSAGE_CON ? MESSAGE_ACK : MESSAGE_NON, message.id, 0};
     response_write(&writer, &envelope, &message, &reply, proven ? NULL : &echo);
     cr_assert(writer_ok(&writer));
     response->length = writer_length(&writer);
