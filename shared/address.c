@@ -1,7 +1,6 @@
 #include "shared/address.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <string.h>
 
 /* RFC 4291 section 2.5.5.2: 80 zero bits, 16 one bits, the IPv4 address. */
@@ -9,7 +8,7 @@ static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
 #define PREFIX_OCTETS_V4 (sizeof mapped_prefix + 3) /* a /24 */
 #define PREFIX_OCTETS_V6 7                          /* a /56 */
-#define PORT_DIGITS_MAX  5
+#define PORT_DIGITS_MAX 5
 
 bool address_equal(const struct address *a, const struct address *b)
 {
@@ -119,25 +118,53 @@ enum status address_parse(struct address *address, const char *text)
     return STATUS_OK;
 }
 
+/* Where the number's text ends; at most 5 digits. printf would take longer than all else that it
+ * takes to serve /tstun. */
+static char *write_number(char *at, unsigned number)
+{
+    char digits[5];
+    size_t count = 0;
+    do
+        digits[count++] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    while (count > 0)
+        *at++ = digits[--count];
+    return at;
+}
+
+static char *write_ip(char *at, const struct address *address)
+{
+    if (!address_is_v4(address)) {
+        /* It fails only where the space is short: ADDRESS_TEXT_MAX > INET6_ADDRSTRLEN. */
+        inet_ntop(AF_INET6, address->ip, at, INET6_ADDRSTRLEN);
+        return at + strlen(at);
+    }
+    const uint8_t *octets = address->ip + sizeof mapped_prefix;
+    for (size_t i = 0; i < sizeof address->ip - sizeof mapped_prefix; i++) {
+        if (i > 0)
+            *at++ = '.';
+        at = write_number(at, octets[i]);
+    }
+    return at;
+}
+
 const char *address_format_ip(const struct address *address, char text[ADDRESS_TEXT_MAX])
 {
-    /* inet_ntop fails only where the space is short: ADDRESS_TEXT_MAX > INET6_ADDRSTRLEN. */
-    if (address_is_v4(address))
-        inet_ntop(AF_INET, address->ip + sizeof mapped_prefix, text, ADDRESS_TEXT_MAX);
-    else
-        inet_ntop(AF_INET6, address->ip, text, ADDRESS_TEXT_MAX);
+    *write_ip(text, address) = '\0';
     return text;
 }
 
 const char *address_format(const struct address *address, char text[ADDRESS_TEXT_MAX])
 {
-    char ip[ADDRESS_TEXT_MAX];
-    address_format_ip(address, ip);
-    /* The precision is what the longest text of an IPv6 address takes. */
-    if (address_is_v4(address))
-        snprintf(text, ADDRESS_TEXT_MAX, "%.45s:%u", ip, address->port);
-    else
-        snprintf(text, ADDRESS_TEXT_MAX, "[%.45s]:%u", ip, address->port);
+    bool in_brackets = !address_is_v4(address);
+    char *at = text;
+    if (in_brackets)
+        *at++ = '[';
+    at = write_ip(at, address);
+    if (in_brackets)
+        *at++ = ']';
+    *at++ = ':';
+    *write_number(at, address->port) = '\0';
     return text;
 }
 

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct address parsed(const char *text)
@@ -78,6 +79,23 @@ Test(address, a_mapped_address_is_the_ipv4_one)
     cr_assert(address_is_v4(&mapped));
     cr_assert_not(address_is_v4(&(struct address){0}));
     cr_assert_str_eq(address_format_ip(&mapped, text), "192.0.2.33");
+}
+
+/* Against the library's own way, digit by digit. */
+Test(address, numbers_of_any_length)
+{
+    for (unsigned port = 0; port <= 65535; port++) {
+        char text[ADDRESS_TEXT_MAX], expected[ADDRESS_TEXT_MAX];
+        struct address address = {.port = (uint16_t)port};
+        address.ip[10] = address.ip[11] = 0xff;
+        address.ip[12] = (uint8_t)(port * 7);
+        address.ip[13] = (uint8_t)port;
+        address.ip[14] = (uint8_t)(port >> 8);
+        address.ip[15] = (uint8_t)(port * 3 >> 4);
+        snprintf(expected, sizeof(expected), "%u.%u.%u.%u:%u", address.ip[12], address.ip[13],
+                 address.ip[14], address.ip[15], port);
+        cr_assert_str_eq(address_format(&address, text), expected);
+    }
 }
 
 Test(address, the_ip_alone_has_no_brackets)
