@@ -39,6 +39,7 @@ struct http {
     http_serve_fn *serve;
     void *serve_owner;
     struct http_pending *waiting;
+    bool has_answers; /* that the library has not been run for */
 };
 
 static const char *const methods[HTTP_METHODS] = {
@@ -150,12 +151,12 @@ static void wait_for_answer(struct http *http, struct http_pending *pending)
 
 void http_answer(struct http *http, struct http_pending *pending, struct http_reply *reply)
 {
-    (void)http;
     *pending->link = pending->next;
     if (pending->next)
         pending->next->link = pending->link;
     pending->stage = STAGE_ANSWERED;
     pending->reply = *reply;
+    http->has_answers = true;
     MHD_resume_connection(pending->connection);
 }
 
@@ -382,10 +383,13 @@ struct address http_local_address(const struct http *http)
 uint64_t http_timeout_ms(const struct http *http)
 {
     MHD_UNSIGNED_LONG_LONG timeout;
+    if (http->has_answers)
+        return 0;
     return MHD_get_timeout(http->daemon, &timeout) == MHD_YES ? timeout : UINT64_MAX;
 }
 
 void http_run(struct http *http)
 {
+    http->has_answers = false;
     (void)MHD_run(http->daemon);
 }
