@@ -138,6 +138,18 @@
 #define COAP_BODY_CHUNKS_MAX 4096      /* kilooctets of them together */
 #define COAP_BODY_IDLE_MS 247000       /* EXCHANGE_LIFETIME: RFC 7959 sections 2.4 and 2.5 */
 #define COAP_BODY_LIFETIME_MS 3600000  /* from its first block, however busy */
+#define ERRANDS_MAX 1024 /* requests of one worker to devices; full: refused, counted */
+#define ERRANDS_PER_PEER_MAX 8
+#define ERRAND_RESPONSE_MS 60000 /* from a device's ACK to its response */
+#define OBSERVATIONS_PER_SESSION_MAX 16 /* the upper slots of a session's relations are theirs */
+#define OBSERVATIONS_MAX 65536 /* of one worker; full: refused, counted */
+#define OBSERVATION_SAVES_MAX 8 /* of one session's notifications on their way to the store */
+#define OBSERVATION_RATE 32   /* notifications a second that one session may send in the long run */
+#define OBSERVATION_BURST 128 /* and at once; more: dropped, counted */
+#define OBSERVATION_MARGIN_MS 5000 /* from Max-Age to registering anew, at least */
+#define OBSERVATION_SPREAD_MS 10000 /* and at random so much more */
+#define OBSERVATION_RETRY_MS 60000 /* after a registration that failed; doubled each time */
+#define OBSERVATION_RETRY_MAX_MS 3600000
 #define ECHO_REPLY_MAX 1024     /* octets that the resource /echo makes up */
 #define PLUGTEST_VALUE_MAX 8192   /* octets of a conformance resource; more: 4.13 */
 #define PLUGTEST_WAITS_MAX 64     /* requests to /separate at once; more: 5.03 */
@@ -177,6 +189,7 @@
 #define HTTP_CONNECTIONS_MAX 64
 #define HTTP_CONNECTION_MEMORY_MAX 32768 /* octets of request and headers */
 #define HTTP_IDLE_MS 10000
+#define API_WAITING_MAX 48 /* requests that wait for devices; full: 503, counted */
 #define HTTP_REQUEST_MAX 16384 /* octets of a request's body; more: 413 */
 #define HTTP_BODY_MAX 4194304 /* octets of an answer that http_get takes */
 
@@ -206,12 +219,15 @@ _Static_assert(FRAME_PEERS_MAX >= WORKERS_MAX, "an lb remembers each worker's bo
 _Static_assert(SEQUENCE_HANDSHAKE_RESERVED < SEQUENCE_LEASE, "the first lease starts above");
 _Static_assert(ADOPTIONS_MAX + HANDSHAKES_MAX_DEFAULT <= STORE_QUESTIONS_MAX - STORE_QUESTIONS_MAX / 4,
                "a flood of strangers leaves room for the questions of sessions");
+_Static_assert(API_WAITING_MAX <= HTTP_CONNECTIONS_MAX - 16, "others are served meanwhile");
 _Static_assert(HEIRS_CLAIMS_MAX <= ADOPTIONS_MAX / 4, "most are for who speaks");
 _Static_assert(EVENT_PAYLOAD_MAX + IDENTITY_LENGTH_MAX + CID_LENGTH_MAX + 256 <= STORE_EVENT_MAX,
                "the longest event fits the log");
 _Static_assert(COAP_SEPARATE_MS < COAP_ACK_TIMEOUT_MS && COAP_DEFERRED_MS < COAP_EXCHANGE_LIFETIME_MS,
                "an empty ACK comes before the repetition, an answer while the request is remembered");
 _Static_assert(4 * COAP_MESSAGE_ID_NOTE <= COAP_MESSAGE_ID_LEAP, "an heir reuses none");
+_Static_assert(OBSERVERS_PER_PEER_MAX + OBSERVATIONS_PER_SESSION_MAX <= RELATIONS_PER_SESSION_MAX,
+               "each has its slots");
 _Static_assert(COAP_MESSAGE_SIZE_MAX + 128 <= DATAGRAM_SIZE_MAX, "a message fits its record");
 _Static_assert(COAP_BODIES_PER_PEER_MAX * COAP_BODY_MAX <= COAP_BODY_CHUNKS_MAX * 1000 / 16,
                "no peer has more than a sixteenth of the room for bodies");

@@ -151,6 +151,7 @@
       METRIC_COUNTER)                                                                              \
     X(OBSERVERS, "holdfast_observations", "role=\"server\"", "Observe relations in memory",        \
       METRIC_GAUGE)                                                                                \
+    X(OBSERVATIONS, "holdfast_observations", "role=\"client\"", NULL, METRIC_GAUGE)                \
     X(NOTIFICATIONS_NON, "holdfast_notifications_sent_total", "type=\"non\"",                      \
       "Notifications to observers", METRIC_COUNTER)                                                \
     X(NOTIFICATIONS_CON, "holdfast_notifications_sent_total", "type=\"con\"", NULL,                \
@@ -173,6 +174,29 @@
       METRIC_COUNTER)                                                                              \
     X(PS_REFUSED, "holdfast_ps_refused_total", NULL,                                               \
       "Requests to topics answered 5.03 because too many wait for the store", METRIC_COUNTER)      \
+    X(OBSERVATIONS_REFUSED, "holdfast_observations_refused_total", NULL,                           \
+      "Observations of devices that found no room", METRIC_COUNTER)                                \
+    X(OBSERVATIONS_RENEWED, "holdfast_observations_renewed_total", NULL,                           \
+      "Registrations with devices that were made again", METRIC_COUNTER)                           \
+    X(OBSERVATIONS_ENDED, "holdfast_observations_ended_total", NULL,                               \
+      "Observations that their device has ended", METRIC_COUNTER)                                  \
+    X(HEARD_STORED, "holdfast_notifications_received_total", "result=\"stored\"",                  \
+      "Notifications from devices, by what became of them", METRIC_COUNTER)                        \
+    X(HEARD_NOT_STORED, "holdfast_notifications_received_total", "result=\"not_stored\"", NULL,    \
+      METRIC_COUNTER)                                                                              \
+    X(HEARD_REORDERED, "holdfast_notifications_received_total", "result=\"reordered\"", NULL,      \
+      METRIC_COUNTER)                                                                              \
+    X(HEARD_UNKNOWN, "holdfast_notifications_received_total", "result=\"unknown\"", NULL,          \
+      METRIC_COUNTER)                                                                              \
+    X(HEARD_STORM, "holdfast_notifications_received_total", "result=\"storm\"", NULL,              \
+      METRIC_COUNTER)                                                                              \
+    X(HEARD_TOO_LARGE, "holdfast_notifications_received_total", "result=\"too_large\"", NULL,      \
+      METRIC_COUNTER)                                                                              \
+    X(API_REFUSED, "holdfast_api_refused_total", NULL,                                             \
+      "HTTP requests for devices that found no room", METRIC_COUNTER)                              \
+    X(ERRANDS, "holdfast_device_requests_total", NULL, "CoAP requests to devices", METRIC_COUNTER) \
+    X(ERRANDS_REFUSED, "holdfast_device_requests_refused_total", NULL,                             \
+      "CoAP requests to devices that found no room", METRIC_COUNTER)                               \
     STORE_METRICS(X)
 
 enum worker_metric {
