@@ -29,6 +29,7 @@ enum coap_heard {
     COAP_HEARD_UNKNOWN,  /* nobody here waits for its token */
     COAP_HEARD,          /* taken; a confirmable one is acknowledged at once */
     COAP_HEARD_LATER,    /* taken; the ACK waits for coap_acknowledge */
+    COAP_HEARD_DROPPED,  /* not taken, as if it had not come: a confirmable one comes again */
     COAP_HEARD_REJECTED, /* a critical option that is not recognized, or nobody wants it any more:
                             RST, unless it came in an ACK */
 };

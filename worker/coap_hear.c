@@ -39,6 +39,7 @@ static enum coap_outcome hear_piggybacked(struct coap *coap, const struct coap_p
     case COAP_HEARD:
     case COAP_HEARD_LATER:
         return COAP_SILENCE;
+    case COAP_HEARD_DROPPED:
     case COAP_HEARD_UNKNOWN:
     case COAP_HEARD_REJECTED:
         break;
@@ -80,6 +81,9 @@ enum coap_outcome coap_hear(struct coap *coap, const struct coap_peer *peer, str
         store_ack(coap, response, exchange, &held);
         exchange_defer(exchange);
         return COAP_SILENCE;
+    case COAP_HEARD_DROPPED:
+        exchange_drop(&coap->heard, exchange);
+        return COAP_DROPPED;
     case COAP_HEARD_UNKNOWN:
     case COAP_HEARD_REJECTED:
         break;

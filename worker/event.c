@@ -23,7 +23,7 @@ static void write_octets(struct writer *writer, const char *key, const struct oc
 
 void event_write(struct writer *writer, const struct event *event)
 {
-    item_write_map(writer, event->has_format ? 9 : 8);
+    item_write_map(writer, 8u + event->has_format + event->has_observe);
     write_number(writer, "version", EVENT_VERSION);
     write_number(writer, "time", event->unix_ms);
     write_text(writer, "path");
@@ -34,5 +34,7 @@ void event_write(struct writer *writer, const struct event *event)
     write_number(writer, "slot", event->slot);
     if (event->has_format)
         write_number(writer, "format", event->format);
+    if (event->has_observe)
+        write_number(writer, "observe", event->observe);
     write_octets(writer, "payload", &event->payload);
 }

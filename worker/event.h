@@ -9,7 +9,11 @@
  *   "message_id" of the request
  *   "slot"       of the session's exchanges that keeps the reply
  *   "format"     Content-Format of the payload; left out if the device gave none
+ *   "observe"    of a notification: its Observe value (RFC 7641)
  *   "payload"    byte string
+ *
+ * What a device sends of itself has the path that it addressed; a notification that of the resource
+ * which is observed, with its query, and for "slot" that of the relation.
  *
  * At least once: a worker that did not hear whether an event is in the log answers 5.03, and the
  * log may hold it nevertheless. Two events with one cid and message_id that are less than
@@ -37,10 +41,12 @@ struct event {
     uint16_t message_id;
     uint16_t format;
     bool has_format;
+    bool has_observe;
+    uint32_t observe;
     uint8_t slot;
 };
 
-/* At most STORE_EVENT_MAX octets, for a path of up to 64. */
+/* At most STORE_EVENT_MAX octets, for a path of up to 255. */
 void event_write(struct writer *writer, const struct event *event);
 
 #endif

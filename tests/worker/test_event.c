@@ -51,7 +51,7 @@ Test(event, octet_by_octet)
 Test(event, the_longest_fits_the_log)
 {
     static const uint8_t octets[EVENT_PAYLOAD_MAX];
-    char path[65];
+    char path[256];
     uint8_t space[STORE_EVENT_MAX];
     memset(path, 'p', sizeof path - 1);
     path[sizeof path - 1] = '\0';
@@ -64,6 +64,8 @@ Test(event, the_longest_fits_the_log)
         .message_id = UINT16_MAX,
         .format = UINT16_MAX,
         .has_format = true,
+        .has_observe = true,
+        .observe = 0xffffff,
         .slot = UINT8_MAX,
     };
     for (int format = 0; format < 2; format++) {
@@ -74,7 +76,7 @@ Test(event, the_longest_fits_the_log)
         cr_assert_not_null(map);
         cr_expect_eq(result.read, length);
         cr_expect(cbor_isa_map(map) && cbor_map_is_definite(map));
-        cr_expect_eq(cbor_map_size(map), format ? 9 : 8);
+        cr_expect_eq(cbor_map_size(map), format ? 10 : 9);
         const struct cbor_pair *last = &cbor_map_handle(map)[cbor_map_size(map) - 1];
         cr_expect_eq(cbor_bytestring_length(last->value), EVENT_PAYLOAD_MAX);
         cbor_decref(&map);
