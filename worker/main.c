@@ -449,6 +449,7 @@ static enum status start_worker(const struct cluster_key *key)
         .cluster_key = key,
         .link = program.link,
         .http = http_local_address(program.http),
+        .operators = program.http,
         .frame_size = (size_t)program.link_mtu - LINK_HEADERS,
         .id = (uint16_t)program.id,
         .cid_length = (uint8_t)program.cid_length,

@@ -1,5 +1,6 @@
 #include "worker/relations.h"
 
+#include "worker/client.h"
 #include "worker/coap_peer.h"
 #include "worker/dtls.h"
 #include "worker/metrics.h"
@@ -75,7 +76,7 @@ static enum status restore(struct relations *relations, struct session *session,
     case RELATION_OBSERVER:
         return coap_restore_observer(relations->coap, &peer, relation->slot, &value, now);
     case RELATION_OBSERVATION:
-        return STATUS_OK;
+        return observation_restore(&relations->client->observations, &peer, relation->slot, &value);
     }
     return STATUS_UNSUPPORTED;
 }

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 
+struct client;
 struct dtls;
 struct session;
 
@@ -16,6 +17,7 @@ struct relations {
     struct store *store;
     struct coap *coap;
     struct dtls *dtls;
+    struct client *client; /* whose are those in the other role */
     struct metrics *metrics;
     size_t saving; /* registrations whose replies wait for the store */
 };

@@ -2,6 +2,8 @@
 
 #include "shared/frame.h"
 #include "shared/log.h"
+#include "worker/api.h"
+#include "worker/client.h"
 #include "worker/coap.h"
 #include "worker/dtls.h"
 #include "worker/heirs.h"
@@ -33,7 +35,9 @@ struct worker {
     struct relations relations;
     struct ps *ps; /* with coap */
     bool has_dtls;
-    struct heirs heirs; /* with has_dtls */
+    struct heirs heirs; /* with has_dtls, as what follows */
+    struct client client;
+    struct api api;
     bool failed;        /* what an id needs could not be set up */
     struct dtls dtls;
     uint8_t reply[COAP_MESSAGE_SIZE_MAX];
@@ -208,6 +212,12 @@ static size_t write_probe(void *owner, struct session *session, uint8_t *space, 
     return writer_ok(&writer) ? writer_length(&writer) : 0;
 }
 
+static struct coap_peer peer_of(struct session *session)
+{
+    return (struct coap_peer){
+        .session_id = session->id, .session = session, .path = session->path};
+}
+
 /* An exchange that is unusable is as good as one that was never stored. */
 static void restore_session(void *owner, struct session *session,
                             const struct store_answer *claimed)
@@ -221,11 +231,12 @@ static void restore_session(void *owner, struct session *session,
     relations_restore(&worker->relations, session, claimed, now);
 }
 
-/* Its peer is to be told of changes, however long it is silent. */
+/* Its peer is to be told of changes, or may tell of them, however long it is silent. */
 static bool is_obliged(void *owner, const struct session *session)
 {
     const struct worker *worker = owner;
-    return coap_has_observer(worker->coap, &(struct coap_peer){.session_id = session->id});
+    return coap_has_observer(worker->coap, &(struct coap_peer){.session_id = session->id}) ||
+           observation_has(&worker->client.observations, session->id);
 }
 
 /* Lost to another worker, perhaps by mistake; or ended, and then the search finds nothing. */
@@ -240,6 +251,7 @@ static void forget_session(void *owner, const struct session *session)
 {
     struct worker *worker = owner;
     stir_heirs(worker, session);
+    client_forget(&worker->client, session->id);
     coap_forget(worker->coap, session->id);
 }
 
@@ -248,8 +260,8 @@ static void forget_session(void *owner, const struct session *session)
 static void session_claimed(void *owner, const struct cid *cid, enum store_outcome outcome)
 {
     struct worker *worker = owner;
-    (void)cid;
-    heirs_claimed(&worker->heirs, outcome);
+    if (!api_claimed(&worker->api, cid, outcome))
+        heirs_claimed(&worker->heirs, outcome);
 }
 
 static bool is_reached(void *owner)
@@ -298,6 +310,53 @@ static enum status start_heirs(struct worker *worker, uint16_t id)
     return status;
 }
 
+/* --- the client role --- */
+
+static void lose_session(void *owner, const struct cid *cid)
+{
+    struct worker *worker = owner;
+    dtls_lose_session(&worker->dtls, cid);
+}
+
+static bool find_session(void *owner, const struct cid *cid, struct coap_peer *peer)
+{
+    struct worker *worker = owner;
+    struct session *session = session_by_cid(&worker->dtls.sessions, cid->bytes, cid->length);
+    if (session)
+        *peer = peer_of(session);
+    return session != NULL;
+}
+
+static enum status start_client(struct worker *worker, uint16_t id)
+{
+    uint8_t seed[24];
+    enum status status = keys_random(seed, sizeof(seed));
+    struct client_options options = {
+        .coap = worker->coap,
+        .store = worker->options.store,
+        .hash_key = hash_key_from(seed),
+        .lose = lose_session,
+        .owner = worker,
+    };
+    memcpy(&options.seed, seed + 16, sizeof(options.seed));
+    if (status == STATUS_OK)
+        status = client_init(&worker->client, &options, io_now_ms(worker->options.io));
+    const struct api_options api = {
+        .http = worker->options.operators,
+        .client = &worker->client,
+        .heirs = &worker->heirs,
+        .metrics = worker->options.metrics,
+        .worker_id = id,
+        .find = find_session,
+        .claim = claim_session,
+        .owner = worker,
+    };
+    api_init(&worker->api, &api);
+    if (status == STATUS_OK)
+        http_serve(worker->options.operators, API_PREFIX, api_serve, &worker->api);
+    return status;
+}
+
 /* --- an id, and what it takes to serve --- */
 
 static enum status start_coap(struct worker *worker, uint16_t id)
@@ -341,6 +400,7 @@ static enum status start_ps(struct worker *worker)
         .store = worker->options.store,
         .coap = worker->coap,
         .dtls = &worker->dtls,
+        .client = &worker->client,
         .metrics = worker->options.metrics,
     };
     return ps_new(&worker->ps, &options);
@@ -387,6 +447,8 @@ static void joined(void *owner, uint16_t id)
         status = start_dtls(worker, id);
     if (status == STATUS_OK)
         status = start_heirs(worker, id);
+    if (status == STATUS_OK)
+        status = start_client(worker, id);
     if (status != STATUS_OK) {
         log_line(LOG_ERROR, "worker", "cannot serve", "id=%u error=%s", id, status_text(status));
         worker->failed = true;
@@ -462,6 +524,10 @@ void worker_free(struct worker *worker)
 {
     if (!worker)
         return;
+    if (worker->options.operators)
+        http_serve(worker->options.operators, NULL, NULL, NULL);
+    api_free(&worker->api);
+    client_free(&worker->client);
     if (worker->has_dtls)
         dtls_free(&worker->dtls);
     heirs_free(&worker->heirs);
@@ -545,6 +611,7 @@ void worker_run(struct worker *worker, uint64_t now_ms)
     dtls_run(&worker->dtls, now_ms);
     heirs_run(&worker->heirs, now_ms);
     ps_run(worker->ps, now_ms);
+    client_run(&worker->client, now_ms);
     coap_run(worker->coap, now);
     uplink_set_health(worker->uplink, worker_id(worker),
                       worker->stage == WORKER_SERVING ? FRAME_STATE_SERVING : FRAME_STATE_DRAINING,
@@ -567,5 +634,6 @@ uint64_t worker_next_ms(const struct worker *worker)
         return next_ms;
     next_ms = sooner(next_ms, heirs_next_ms(&worker->heirs));
     next_ms = sooner(next_ms, ps_next_ms(worker->ps));
+    next_ms = sooner(next_ms, client_next_ms(&worker->client));
     return sooner(next_ms, sooner(dtls_next_ms(&worker->dtls), coap_next_ms(worker->coap)));
 }

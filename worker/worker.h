@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shared/http.h"
 #include "shared/io.h"
 #include "shared/keys.h"
 #include "shared/metrics.h"
@@ -37,6 +38,7 @@ struct worker_options {
     const struct cluster_key *cluster_key;
     struct address link; /* concrete: load balancers are told this one */
     struct address http;
+    struct http *operators; /* whose API it serves; outlives the worker */
     size_t frame_size;
     uint16_t id; /* 0: the lowest that is free */
     uint8_t cid_length;
