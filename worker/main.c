@@ -26,6 +26,7 @@ enum { EXIT_UNUSABLE = 2 };
 struct program {
     uint64_t id;
     struct address link;
+    struct address advertise;
     struct address http_address;
     const char *cluster_key_file;
     const char *store_url;
@@ -143,6 +144,11 @@ static const struct option_row rows[] = {
      .help = "where load balancers reach this worker (default 127.0.0.1:5690)",
      .kind = OPTION_ADDRESS,
      .target = &program.link},
+    {.name = "advertise",
+     .argument = "ADDR:PORT",
+     .help = "what they are told instead of --link, where that is a wildcard; port 0: the link's",
+     .kind = OPTION_ADDRESS,
+     .target = &program.advertise},
     {.name = "cluster-key-file",
      .argument = "FILE",
      .help = "the cluster key, 64 hex digits (required)",
@@ -448,6 +454,7 @@ static enum status start_worker(const struct cluster_key *key)
         .metrics = &program.metrics,
         .cluster_key = key,
         .link = program.link,
+        .advertise = program.advertise,
         .http = http_local_address(program.http),
         .operators = program.http,
         .frame_size = (size_t)program.link_mtu - LINK_HEADERS,
@@ -465,6 +472,20 @@ static enum status start_worker(const struct cluster_key *key)
                    (uint8_t)program.max_retransmit},
     };
     return worker_new(&program.worker, &options);
+}
+
+static void complain_of_link(enum status status)
+{
+    static const struct address none;
+    char text[ADDRESS_TEXT_MAX];
+    bool is_advertised = !address_equal(&program.advertise, &none);
+    address_format(is_advertised ? &program.advertise : &program.link, text);
+    if (status == STATUS_UNSUPPORTED)
+        option_complain(&table, is_advertised ? "advertise" : "link",
+                        "%s: no load balancer can reach a wildcard; want --advertise ADDR:PORT", text);
+    else
+        option_complain(&table, "link", "%s: %s", address_format(&program.link, text),
+                        status == STATUS_SYSTEM ? strerror(errno) : status_text(status));
 }
 
 /* What cannot be used is said in one line. */
@@ -494,10 +515,7 @@ static int start(const struct cluster_key *key)
     }
     enum status status = start_worker(key);
     if (status != STATUS_OK) {
-        option_complain(&table, "link", "%s: %s", address_format(&program.link, text),
-                        status == STATUS_SYSTEM        ? strerror(errno)
-                        : status == STATUS_UNSUPPORTED ? "want an address that lbs can reach"
-                                                       : status_text(status));
+        complain_of_link(status);
         return EXIT_UNUSABLE;
     }
     return EXIT_SUCCESS;

@@ -483,6 +483,32 @@ static enum status new_uplink(struct worker *worker)
     return uplink_new(&worker->uplink, &options);
 }
 
+/* Behind a wildcard, or where addresses are translated, nobody but the operator knows what the link
+ * is called by those who are to reach it. */
+static struct address advertised_link(const struct worker *worker)
+{
+    static const struct address none;
+    struct address bound = uplink_local_address(worker->uplink);
+    struct address link = worker->options.advertise;
+    if (address_equal(&link, &none))
+        return bound;
+    if (link.port == 0)
+        link.port = bound.port;
+    return link;
+}
+
+/* A wildcard is at least where the link is. */
+static struct address advertised_http(const struct worker *worker)
+{
+    static const uint8_t wildcard_v6[16], wildcard_v4[16] = {[10] = 0xff, [11] = 0xff};
+    struct address http = worker->options.http;
+    struct address link = advertised_link(worker);
+    if (memcmp(http.ip, wildcard_v6, sizeof(http.ip)) == 0 ||
+        memcmp(http.ip, wildcard_v4, sizeof(http.ip)) == 0)
+        memcpy(http.ip, link.ip, sizeof(http.ip));
+    return http;
+}
+
 static enum status start_member(struct worker *worker)
 {
     const struct member_options options = {
@@ -491,8 +517,8 @@ static enum status start_member(struct worker *worker)
             {
                 .worker_id = worker->options.id,
                 .boot = uplink_boot(worker->uplink),
-                .link = uplink_local_address(worker->uplink),
-                .http = worker->options.http,
+                .link = advertised_link(worker),
+                .http = advertised_http(worker),
             },
         .joined = joined,
         .lost = lost,
@@ -551,7 +577,7 @@ uint16_t worker_id(const struct worker *worker)
 
 struct address worker_link_address(const struct worker *worker)
 {
-    return uplink_local_address(worker->uplink);
+    return advertised_link(worker);
 }
 
 const char *worker_trouble(const struct worker *worker)

@@ -36,7 +36,9 @@ struct worker_options {
     const struct identities *identities; /* of this process; outlives the worker */
     struct metrics *metrics;
     const struct cluster_key *cluster_key;
-    struct address link; /* concrete: load balancers are told this one */
+    struct address link;      /* bound */
+    struct address advertise; /* what load balancers are told; port 0: that of the link. All zeros:
+                                 the link itself, which must be concrete then */
     struct address http;
     struct http *operators; /* whose API it serves; outlives the worker */
     size_t frame_size;
@@ -60,7 +62,7 @@ void worker_free(struct worker *worker);
 
 enum worker_stage worker_stage(const struct worker *worker);
 uint16_t worker_id(const struct worker *worker); /* 0: not joined yet */
-struct address worker_link_address(const struct worker *worker);
+struct address worker_link_address(const struct worker *worker); /* as load balancers are told */
 /* For /readyz: why a device would not be served now; NULL: it would. */
 const char *worker_trouble(const struct worker *worker);
 

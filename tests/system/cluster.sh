@@ -107,11 +107,13 @@ answers_yes() { # url
 
 worker_exec=()           # as node_exec
 worker_address=127.0.0.1 # where it is reached
+worker_link=             # where it binds; empty: there
 
 worker_start() { # id
     local log=$TMPDIR/worker-$1.log
     : >"$log"
-    "${worker_exec[@]}" "$bin/holdfast-worker" --id "$1" --link "$worker_address:0" \
+    "${worker_exec[@]}" "$bin/holdfast-worker" --id "$1" \
+        --link "${worker_link:-$worker_address}:0" --advertise "$worker_address:0" \
         --http "$worker_address:0" --store "$store_url" --cluster-key-file "$TMPDIR/cluster.key" \
         --psk "$identity:$key" --psk "$identity_b:$key_b" 2>"$log" </dev/null &
     worker_pid[$1]=$!

@@ -66,6 +66,12 @@ mistakes() {
     expect_refusal 'cluster-key-file' "$bin/holdfast-lb" --worker 1=127.0.0.1:1
     expect_refusal 'cluster-key-file' "$bin/holdfast-worker" --id 1
     expect_refusal '--id' "$bin/holdfast-worker" --id none
+    openssl rand -hex 32 >"$TMPDIR/cluster.key"
+    local worker=("$bin/holdfast-worker" --cluster-key-file "$TMPDIR/cluster.key"
+        --http 127.0.0.1:0)
+    expect_refusal 'link: 0.0.0.0:0.*--advertise' "${worker[@]}" --link 0.0.0.0:0
+    expect_refusal 'advertise: 0.0.0.0:1.*wildcard' "${worker[@]}" --link 0.0.0.0:0 \
+        --advertise 0.0.0.0:1
     expect_refusal '--worker' "$bin/holdfast-lb" --worker none
     expect_refusal '--bytes' "$holdfast" psk gen --bytes 4
     expect_refusal 'HEX' "$holdfast" cid decode
