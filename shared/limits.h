@@ -64,6 +64,9 @@
 #define HEIRS_RETRY_MS 500      /* before a search through the store that failed is repeated */
 #define HEIRS_STIR_MS 30000     /* between searches because sessions were lost */
 #define MARK_INTERVAL_MS 50 /* DESIGN.md section 7, invariant 5 */
+#define MARK_LATER_MS 300000 /* where the records that moved the window changed nothing */
+#define MARKS_TOGETHER REDIS_MARKS_MAX /* of those that are saved later, in one write */
+#define MESSAGE_IDS_SKIPPED 256 /* by an heir: what its predecessor may have used in 50 ms */
 #define PATH_HELD_MAX 64             /* replies of one worker that wait for a path to be proven */
 #define PATH_HELD_MS 5000
 #define AMPLIFICATION_FACTOR 3 /* octets out per octet in to an address that has not answered */

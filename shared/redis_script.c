@@ -68,6 +68,20 @@
     "  return old and (#old < 9 or byte(old) ~= 1)\n"           \
     "end\n"
 
+/* Where the mark outgrows its room, the session is written anew. Returns the room it has now. */
+#define MARK                                                                                \
+    "local function mark(key, h, room, mark, ttl)\n"                                        \
+    "  if #mark <= room then\n"                                                             \
+    "    call('SETRANGE', key, 29, string.char(#mark) .. mark)\n"                           \
+    "    call('PEXPIRE', key, ttl)\n"                                                       \
+    "    return room\n"                                                                     \
+    "  end\n"                                                                               \
+    "  local rest = sub(call('GET', key), 31 + room)\n"                                     \
+    "  call('SET', key, sub(h, 1, 28) .. string.char(#mark, #mark) .. mark .. rest, 'PX', " \
+    "ttl)\n"                                                                                \
+    "  return #mark\n"                                                                      \
+    "end\n"
+
 #define MEMBER                                                         \
     "local function live(id, t)\n"                                     \
     "  local v = call('HGET', KEYS[1], id)\n"                          \
@@ -130,41 +144,44 @@ static const char *const texts[REDIS_SCRIPTS] = {
     "call('PEXPIRE', KEYS[1], ttl)\n"
     "return ok(due(KEYS[1], alen, room, ttl)) .. pack('>I8', first)\n",
 
-    [REDIS_MARKS] = COMMON HEAD DUE
-    "local ttl, out = tonumber(ARGV[1]), {}\n"
-    "for i = 1, #KEYS do\n"
-    "  local key, mark = KEYS[i], ARGV[2 * i + 1]\n"
-    "  local h, why = head(key, ARGV[2 * i])\n"
-    "  if not h then\n"
-    "    out[i] = why\n"
-    "  else\n"
-    "    local alen, room = byte(h, 28, 29)\n"
-    "    if #mark <= room then\n"
-    "      call('SETRANGE', key, 29, string.char(#mark) .. mark)\n"
-    "      call('PEXPIRE', key, ttl)\n"
-    "    else\n"
-    "      local rest = sub(call('GET', key), 31 + room)\n"
-    "      room = #mark\n"
-    "      call('SET', key, sub(h, 1, 28) .. string.char(room, room) .. mark .. rest, 'PX', "
-    "ttl)\n"
-    "    end\n"
-    "    out[i] = ok(due(key, alen, room, ttl))\n"
+    [REDIS_MARKS] = COMMON HEAD DUE MARK "local ttl, out = tonumber(ARGV[1]), {}\n"
+                                         "for i = 1, #KEYS do\n"
+                                         "  local h, why = head(KEYS[i], ARGV[2 * i])\n"
+                                         "  if not h then\n"
+                                         "    out[i] = why\n"
+                                         "  else\n"
+                                         "    local alen, room = byte(h, 28, 29)\n"
+                                         "    room = mark(KEYS[i], h, room, ARGV[2 * i + 1], ttl)\n"
+                                         "    out[i] = ok(due(KEYS[i], alen, room, ttl))\n"
+                                         "  end\n"
+                                         "end\n"
+                                         "return table.concat(out)\n",
+
+    /* An exchange of the same name is this one, saved before: its event is in the log. */
+    [REDIS_EXCHANGE] = COMMON HEAD DUE MARK
+    "local ttl, lifetime = tonumber(ARGV[1]), tonumber(ARGV[5])\n"
+    "local h, why = head(KEYS[1], ARGV[2])\n"
+    "if not h then return why end\n"
+    "local alen, room = byte(h, 28, 29)\n"
+    "local t, known, at, size = now(), false, tonumber(ARGV[9]), tonumber(ARGV[10])\n"
+    "if #ARGV[6] > 0 then\n"
+    "  local name = sub(ARGV[4], at + 1, at + size)\n"
+    "  for _, x in ipairs(call('HVALS', KEYS[2])) do\n"
+    "    if #name == size and sub(x, at + 9, at + 8 + size) == name and\n"
+    "      unpack('>I8', x) > t then known = true end\n"
     "  end\n"
     "end\n"
-    "return table.concat(out)\n",
-
-    [REDIS_EXCHANGE] =
-        COMMON HEAD DUE "local ttl, lifetime = tonumber(ARGV[1]), tonumber(ARGV[5])\n"
-                        "local h, why = head(KEYS[1], ARGV[2])\n"
-                        "if not h then return why end\n"
-                        "local alen, room = byte(h, 28, 29)\n"
-                        "call('HSET', KEYS[2], ARGV[3], pack('>I8', now() + lifetime) .. ARGV[4])\n"
-                        "call('PEXPIRE', KEYS[2], lifetime)\n"
-                        "if #ARGV[6] > 0 then\n"
-                        "  call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[7], '*', 'e', ARGV[6])\n"
-                        "end\n"
-                        "call('PEXPIRE', KEYS[1], ttl)\n"
-                        "return ok(due(KEYS[1], alen, room, ttl))\n",
+    "call('HSET', KEYS[2], ARGV[3], pack('>I8', t + lifetime) .. ARGV[4])\n"
+    "call('PEXPIRE', KEYS[2], lifetime)\n"
+    "if #ARGV[6] > 0 and not known then\n"
+    "  call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[7], '*', 'e', ARGV[6])\n"
+    "end\n"
+    "if #ARGV[8] > 0 then\n"
+    "  room = mark(KEYS[1], h, room, ARGV[8], ttl)\n"
+    "else\n"
+    "  call('PEXPIRE', KEYS[1], ttl)\n"
+    "end\n"
+    "return ok(due(KEYS[1], alen, room, ttl)) .. (known and 'd' or '')\n",
 
     /* In place where the length is as before, as that of a relation's number is; else the session
      * is written anew, with its relations behind it. */

@@ -44,7 +44,8 @@ enum redis_script {
     REDIS_LEASE,        /* key session; ttl ms, lease, reserved, fence -> first 8 */
     REDIS_MARKS,        /* keys sessions; ttl ms, (fence, mark)... -> an entry each */
     REDIS_EXCHANGE,     /* keys session, exchanges, log; ttl ms, fence, slot, value, lifetime ms,
-                           event or "", events kept */
+                           event or "", events kept, mark or "", where an exchange's name is, its
+                           length -> "d" if that was there already */
     REDIS_RELATION,     /* keys session, set, log; ttl ms, fence, slot, value or "", cid, event or
                            "", events kept */
     REDIS_OBLIGED,      /* key set; cursor, members -> cursor 8 ‖ (length 1 ‖ cid)... */

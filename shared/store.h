@@ -49,10 +49,14 @@ struct store_member {
     struct address http;
 };
 
-/* A remembered (message id, reply) of a session: COAP_EXCHANGES_PER_PEER_MAX slots, a ring. */
+/* A remembered (message id, reply) of a session: COAP_EXCHANGES_PER_PEER_MAX slots, a ring. The
+ * octets of its value from STORE_EXCHANGE_NAME_AT on name the message; a shorter one has no name. */
+#define STORE_EXCHANGE_NAME_AT 3
+#define STORE_EXCHANGE_NAME_LENGTH 2
 struct store_exchange {
     uint8_t slot;
     struct octets value; /* at most STORE_EXCHANGE_MAX */
+    struct octets mark;  /* save: the session's from now on, in the same step; length 0: stays */
 };
 
 /* One of a session's Observe relations (RFC 7641), in either role: RELATIONS_PER_SESSION_MAX slots,
@@ -230,8 +234,10 @@ MUST_USE static inline enum status store_save_mark(struct store *store, uint64_t
 {
     return store->engine->save_mark(store, fence, mark, waiter);
 }
-/* Puts an exchange into its slot for COAP_EXCHANGE_LIFETIME_MS and, if event.length > 0, the event
- * at the end of the log, in one atomic step. At most STORE_EVENT_MAX octets. */
+/* Puts an exchange into its slot for COAP_EXCHANGE_LIFETIME_MS, with the session's mark, and, if
+ * event.length > 0, the event at the end of the log, in one atomic step. If a slot of the session
+ * holds an exchange of the same name, that was saved before and not confirmed, and the log has its
+ * event: it gets no other. At most STORE_EVENT_MAX octets. */
 MUST_USE static inline enum status store_save_exchange(struct store *store, uint64_t fence,
                                                        const struct store_exchange *exchange,
                                                        struct octets event,

@@ -6,7 +6,7 @@
 #define PLAIN_BYTES_MAX \
     (STORE_SEALED_MAX + \
      (IDENTITY_LENGTH_MAX > STORE_MARK_MAX ? IDENTITY_LENGTH_MAX : STORE_MARK_MAX))
-#define LONG_BYTES_MAX (STORE_EXCHANGE_MAX + STORE_EVENT_MAX)
+#define LONG_BYTES_MAX (STORE_EXCHANGE_MAX + STORE_EVENT_MAX + STORE_MARK_MAX)
 _Static_assert(STORE_RELATION_MAX <= STORE_EXCHANGE_MAX &&
                    STORE_TOPIC_NAME_MAX + STORE_TOPIC_MAX <= LONG_BYTES_MAX &&
                    STORE_TOPIC_NAME_MAX <= PLAIN_BYTES_MAX,
@@ -121,7 +121,9 @@ enum status store_batch_take(struct store *store, const struct store_question *a
     *question = *asked;
     question->waiter = *waiter;
     question->first = copy(question->bytes, asked->first);
-    question->second = copy(question->bytes + asked->first.length, asked->second);
+    uint8_t *rest = question->bytes + asked->first.length;
+    question->second = copy(rest, asked->second);
+    question->third = copy(rest + asked->second.length, asked->third);
     *batch->tail = question;
     batch->tail = &question->next;
     batch->unanswered++;

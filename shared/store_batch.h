@@ -61,8 +61,9 @@ struct store_question {
     struct octets first;        /* identity; sealed session; mark; exchange; relation; topic */
     struct octets second;       /* put_identity: sealed; create: mark; save_exchange,
                                    save_relation: event; put_topic: value */
+    struct octets third;        /* save_exchange: mark */
     struct store_question *next;
-    uint8_t bytes[]; /* of first and second */
+    uint8_t bytes[]; /* of first, second and third */
 };
 
 /* Octets of the largest list. */

@@ -87,14 +87,16 @@ enum status store_batch_save_exchange(struct store *store, uint64_t fence,
 {
     if (exchange->slot >= COAP_EXCHANGES_PER_PEER_MAX)
         return STATUS_MALFORMED;
-    if (exchange->value.length > STORE_EXCHANGE_MAX || event.length > STORE_EVENT_MAX)
+    if (exchange->value.length > STORE_EXCHANGE_MAX || event.length > STORE_EVENT_MAX ||
+        exchange->mark.length > STORE_MARK_MAX)
         return STATUS_TOO_LONG;
     return take_for_session(store,
                             &(struct store_question){.kind = STORE_SAVE_EXCHANGE,
                                                      .fence = fence,
                                                      .slot = exchange->slot,
                                                      .first = exchange->value,
-                                                     .second = event},
+                                                     .second = event,
+                                                     .third = exchange->mark},
                             waiter);
 }
 

@@ -110,6 +110,25 @@ void lmdb_forget_session(struct store_lmdb *lmdb, struct octets cid,
     lmdb_delete(lmdb, LMDB_SESSIONS, cid);
 }
 
+/* What a key and value say; false: it has run out, or cannot be read. */
+static bool read_exchange(struct store_lmdb *lmdb, struct octets key, struct octets value,
+                          struct store_exchange *exchange)
+{
+    struct cursor body;
+    if (!lmdb_body(lmdb, value, &body))
+        return false;
+    uint64_t expires_ms = cursor_u64(&body);
+    size_t length = cursor_left(&body);
+    *exchange = (struct store_exchange){.slot = key.bytes[key.length - 1],
+                                        .value = {cursor_bytes(&body, length), length}};
+    if (!cursor_ok(&body) || length > STORE_EXCHANGE_MAX ||
+        exchange->slot >= COAP_EXCHANGES_PER_PEER_MAX) {
+        store_count(&lmdb->batch.counts, METRIC_STORE_FORMAT, 1);
+        return false;
+    }
+    return expires_ms > lmdb->now_ms;
+}
+
 static void keep_exchanges(struct store_lmdb *lmdb, struct octets cid, struct store_answer *answer)
 {
     uint8_t first[LMDB_EXCHANGE_KEY_MAX];
@@ -122,26 +141,33 @@ static void keep_exchanges(struct store_lmdb *lmdb, struct octets cid, struct st
     struct octets value;
     bool started = false;
     while (cursor && lmdb_next_slot(lmdb, cursor, from, &started, &key, &value)) {
-        struct cursor body;
-        uint8_t slot = key.bytes[key.length - 1];
-        if (!lmdb_body(lmdb, value, &body))
+        struct store_exchange exchange;
+        if (!read_exchange(lmdb, key, value, &exchange))
             continue;
-        uint64_t expires_ms = cursor_u64(&body);
-        size_t length = cursor_left(&body);
-        if (!cursor_ok(&body) || length > STORE_EXCHANGE_MAX ||
-            slot >= COAP_EXCHANGES_PER_PEER_MAX) {
-            store_count(&lmdb->batch.counts, METRIC_STORE_FORMAT, 1);
-            continue;
-        }
-        if (expires_ms <= lmdb->now_ms)
-            continue;
-        kept[answer->exchange_count++] = (struct store_exchange){
-            .slot = slot,
-            .value = store_batch_keep(&lmdb->batch,
-                                      (struct octets){cursor_bytes(&body, length), length})};
+        exchange.value = store_batch_keep(&lmdb->batch, exchange.value);
+        kept[answer->exchange_count++] = exchange;
     }
     if (cursor)
         mdb_cursor_close(cursor);
+}
+
+static bool is_saved_already(struct store_lmdb *lmdb, struct octets cid, struct octets value)
+{
+    uint8_t first[LMDB_EXCHANGE_KEY_MAX];
+    struct octets from = exchange_key(cid, 0, first);
+    MDB_cursor *cursor = lmdb_cursor(lmdb, LMDB_EXCHANGES);
+    struct octets key;
+    struct octets other;
+    bool started = false;
+    bool is_known = false;
+    while (cursor && !is_known && lmdb_next_slot(lmdb, cursor, from, &started, &key, &other)) {
+        struct store_exchange exchange;
+        is_known = read_exchange(lmdb, key, other, &exchange) &&
+                   store_exchange_is_same(value, exchange.value);
+    }
+    if (cursor)
+        mdb_cursor_close(cursor);
+    return is_known;
 }
 
 /* --- questions --- */
@@ -250,6 +276,8 @@ void lmdb_save_exchange(struct store_lmdb *lmdb, const struct store_question *qu
         answer->outcome = STORE_UNAVAILABLE;
         return;
     }
+    bool is_known =
+        question->second.length > 0 && is_saved_already(lmdb, cid_of(question), question->first);
     uint8_t key[LMDB_EXCHANGE_KEY_MAX];
     uint8_t bytes[1 + 8 + STORE_EXCHANGE_MAX];
     struct writer writer = writer_over(bytes, sizeof bytes);
@@ -257,7 +285,11 @@ void lmdb_save_exchange(struct store_lmdb *lmdb, const struct store_question *qu
     writer_u64(&writer, lmdb->now_ms + COAP_EXCHANGE_LIFETIME_MS);
     writer_bytes(&writer, question->first.bytes, question->first.length);
     lmdb_put(lmdb, LMDB_EXCHANGES, exchange_key(cid_of(question), question->slot, key), &writer);
-    if (question->second.length > 0)
+    if (question->third.length > 0) {
+        store_record_set_mark(&record, question->third);
+        put(lmdb, cid_of(question), &record);
+    }
+    if (question->second.length > 0 && !is_known)
         lmdb_log_append(lmdb, question->second);
 }
 

@@ -242,12 +242,24 @@ void store_memory_drop_event(struct store_memory *memory, struct octets event)
     store_count(&memory->batch.counts, METRIC_STORE_EVENTS_DROPPED, event.length > 0);
 }
 
+static bool is_saved_already(const struct memory_session *session, struct octets value)
+{
+    for (size_t slot = 0; slot < COAP_EXCHANGES_PER_PEER_MAX; slot++) {
+        const struct memory_exchange *exchange = session->exchanges[slot];
+        if (exchange &&
+            store_exchange_is_same(value, (struct octets){exchange->bytes, exchange->length}))
+            return true;
+    }
+    return false;
+}
+
 void store_memory_save_exchange(struct store_memory *memory, const struct store_question *question,
                                 struct store_answer *answer)
 {
     struct memory_session *session = store_memory_find_owned(memory, question, answer);
     if (!session)
         return;
+    bool is_known = is_saved_already(session, question->first);
     if (session->exchanges[question->slot])
         forget_exchange(memory, session->exchanges[question->slot]);
     if (memory->exchanges.in_use == COAP_EXCHANGES_MAX) {
@@ -267,7 +279,10 @@ void store_memory_save_exchange(struct store_memory *memory, const struct store_
     exchange->expires_ms = memory->now_ms + COAP_EXCHANGE_LIFETIME_MS;
     link_exchange(&memory->exchange_ages, exchange);
     session->exchanges[question->slot] = exchange;
-    store_memory_drop_event(memory, question->second);
+    if (question->third.length > 0)
+        store_record_set_mark(&session->record, question->third);
+    if (!is_known)
+        store_memory_drop_event(memory, question->second);
 }
 
 void store_memory_remove(struct store_memory *memory, const struct store_question *question,

@@ -49,6 +49,14 @@ enum store_outcome store_record_claim(struct store_record *record, uint16_t work
     return outcome;
 }
 
+bool store_exchange_is_same(struct octets value, struct octets other)
+{
+    const size_t end = STORE_EXCHANGE_NAME_AT + STORE_EXCHANGE_NAME_LENGTH;
+    return value.length >= end && other.length >= end &&
+           memcmp(value.bytes + STORE_EXCHANGE_NAME_AT, other.bytes + STORE_EXCHANGE_NAME_AT,
+                  STORE_EXCHANGE_NAME_LENGTH) == 0;
+}
+
 void store_record_set_mark(struct store_record *record, struct octets mark)
 {
     record->mark_length = (uint8_t)mark.length;

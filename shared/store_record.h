@@ -37,6 +37,8 @@ enum store_outcome store_record_lease(struct store_record *record, uint64_t *fir
 /* A new owner, a higher fence and a fresh block; as store_record_lease. */
 enum store_outcome store_record_claim(struct store_record *record, uint16_t worker_id,
                                       uint64_t *first, uint64_t *count);
+/* Both have a name, and it is the same. */
+bool store_exchange_is_same(struct octets value, struct octets other);
 void store_record_set_mark(struct store_record *record, struct octets mark);
 
 void store_record_write(struct writer *writer, const struct store_record *record);

@@ -295,6 +295,8 @@ static void spell_numbers(struct store_redis *store, const struct store_options 
         {store->texts.reserved, SEQUENCE_HANDSHAKE_RESERVED},
         {store->texts.exchange_ms, COAP_EXCHANGE_LIFETIME_MS},
         {store->texts.events, STORE_LOG_EVENTS_MAX / REDIS_TAGS},
+        {store->texts.name_at, STORE_EXCHANGE_NAME_AT},
+        {store->texts.name_length, STORE_EXCHANGE_NAME_LENGTH},
         {store->texts.workers, WORKERS_MAX},
         {store->texts.topics, TOPICS_MAX},
         {store->texts.tombstones, STORE_TOMBSTONES_MAX},

@@ -120,6 +120,8 @@ struct store_redis {
         char reserved[REDIS_NUMBER_TEXT];
         char exchange_ms[REDIS_NUMBER_TEXT];
         char events[REDIS_NUMBER_TEXT];
+        char name_at[REDIS_NUMBER_TEXT];
+        char name_length[REDIS_NUMBER_TEXT];
         char workers[REDIS_NUMBER_TEXT];
         char topics[REDIS_NUMBER_TEXT];
         char tombstones[REDIS_NUMBER_TEXT];

@@ -263,6 +263,9 @@ static void take_script(struct store_redis *store, struct redis_question *questi
     case QUESTION_CHANGES:
         take_topic(store, question, cursor, &answer);
         return;
+    case QUESTION_EXCHANGE:
+        question->has_event = question->has_event && cursor_left(cursor) == 0;
+        break;
     case QUESTION_LEASE:
         answer.first = cursor_u64(cursor);
         answer.count = SEQUENCE_LEASE;

@@ -117,7 +117,8 @@ enum status store_redis_save_exchange(struct store *base, uint64_t fence,
     struct store_redis *store = store_redis_of(base);
     if (exchange->slot >= COAP_EXCHANGES_PER_PEER_MAX || !is_cid(&waiter->subject))
         return STATUS_MALFORMED;
-    if (exchange->value.length > STORE_EXCHANGE_MAX || event.length > STORE_EVENT_MAX)
+    if (exchange->value.length > STORE_EXCHANGE_MAX || event.length > STORE_EVENT_MAX ||
+        exchange->mark.length > STORE_MARK_MAX)
         return STATUS_TOO_LONG;
     uint8_t bytes[FENCE_SIZE];
     char slot[4];
@@ -138,6 +139,9 @@ enum status store_redis_save_exchange(struct store *base, uint64_t fence,
     redis_command_text(command, store->texts.exchange_ms);
     redis_command_add(command, event.bytes, event.length);
     redis_command_text(command, store->texts.events);
+    redis_command_add(command, exchange->mark.bytes, exchange->mark.length);
+    redis_command_text(command, store->texts.name_at);
+    redis_command_text(command, store->texts.name_length);
     struct redis_question *question =
         store_redis_make(store, QUESTION_EXCHANGE, waiter, &key, REDIS_EXCHANGE);
     if (question)

@@ -15,12 +15,11 @@
  * What a device sends of itself has the path that it addressed; a notification that of the resource
  * which is observed, with its query, and for "slot" that of the relation.
  *
- * At least once: a worker that did not hear whether an event is in the log answers 5.03, and the
- * log may hold it nevertheless. Two events with one cid and message_id that are less than
- * COAP_EXCHANGE_LIFETIME_MS apart are the same message (RFC 7252 section 4.5), which the device
- * repeated before a 5.03 reached it: a reader takes the first. What a device sends again after a
- * 5.03 is a message of its own, with an id of its own: one that must not count twice carries a
- * number of the device's in its payload. */
+ * A message is in the log once: the store finds the exchange of one that it has logged and not
+ * confirmed (shared/store.h). But a worker that did not hear whether an event is in the log answers
+ * 5.03, and the log may hold it nevertheless; what a device sends again after a 5.03 is a message of
+ * its own, with an id of its own: one that must not count twice carries a number of the device's in
+ * its payload. */
 #ifndef HOLDFAST_WORKER_EVENT_H
 #define HOLDFAST_WORKER_EVENT_H
 

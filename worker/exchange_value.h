@@ -13,12 +13,15 @@
 #include "shared/limits.h"
 #include "shared/octets.h"
 #include "shared/status.h"
+#include "shared/store.h"
 
 #include <stdint.h>
 
 #define EXCHANGE_VALUE_VERSION 1
 #define EXCHANGE_VALUE_HEADER 13
 #define EXCHANGE_VALUE_MAX (EXCHANGE_VALUE_HEADER + COAP_MESSAGE_SIZE_MAX)
+_Static_assert(STORE_EXCHANGE_NAME_AT == 1 + 2 && STORE_EXCHANGE_NAME_LENGTH == 2,
+               "the message id is its name in the store");
 _Static_assert(EXCHANGE_VALUE_MAX + 48 <= STORE_EXCHANGE_MAX, "sealed, it fits its slot");
 
 struct exchange_value {

@@ -244,7 +244,7 @@ const struct seen_answer *contract_exchange(struct store_contract *contract, str
                                             const char *cid, uint64_t fence, uint8_t slot,
                                             const char *value, const char *event)
 {
-    const struct store_exchange exchange = {slot, contract_octets(value)};
+    const struct store_exchange exchange = {.slot = slot, .value = contract_octets(value)};
     struct store_waiter waiter = contract_waiter(contract, cid);
     return contract_settled(
         contract, cid,

@@ -167,6 +167,8 @@ bool seen_mark_is(const struct seen_answer *answer, const char *text);
     X(exchanges_come_back_with_a_claim)   \
     X(slots_are_overwritten)              \
     X(exchanges_expire)                   \
+    X(an_exchange_has_one_event)          \
+    X(an_exchange_takes_the_mark_along)   \
     X(events_are_counted)                 \
     X(session_is_found_by_address)        \
     X(address_goes_to_the_newer_session)  \

@@ -45,8 +45,9 @@ void store_contract_values_that_are_too_long(struct store_contract *contract)
     const struct octets identity = {bytes, IDENTITY_LENGTH_MAX + 1};
     const struct octets event = {bytes, STORE_EVENT_MAX + 1};
     const struct octets fits = {bytes, 1};
-    const struct store_exchange long_exchange = {0, {bytes, STORE_EXCHANGE_MAX + 1}};
-    const struct store_exchange exchange = {0, fits};
+    const struct store_exchange long_exchange = {.value = {bytes, STORE_EXCHANGE_MAX + 1}};
+    const struct store_exchange exchange = {.value = fits};
+    const struct store_exchange marked = {.value = fits, .mark = mark};
     const struct store_session long_sealed = {sealed, fits, NULL};
     const struct store_session long_mark = {fits, mark, NULL};
 
@@ -55,6 +56,7 @@ void store_contract_values_that_are_too_long(struct store_contract *contract)
     CONTRACT_REFUSED(STATUS_TOO_LONG, store_save_mark(store, 1, mark, &waiter));
     CONTRACT_REFUSED(STATUS_TOO_LONG, store_save_exchange(store, 1, &long_exchange, fits, &waiter));
     CONTRACT_REFUSED(STATUS_TOO_LONG, store_save_exchange(store, 1, &exchange, event, &waiter));
+    CONTRACT_REFUSED(STATUS_TOO_LONG, store_save_exchange(store, 1, &marked, fits, &waiter));
     CONTRACT_REFUSED(STATUS_TOO_LONG, store_put_identity(store, identity, fits, &waiter));
     CONTRACT_REFUSED(STATUS_TOO_LONG, store_put_identity(store, fits, sealed, &waiter));
     CONTRACT_REFUSED(STATUS_TOO_LONG, store_fetch_identity(store, identity, &waiter));
@@ -67,7 +69,8 @@ void store_contract_questions_that_cannot_be(struct store_contract *contract)
     struct store_waiter nobody = contract_waiter(contract, "");
     struct store_waiter waiter = contract_waiter(contract, "abc");
     const struct store_session session = {contract_octets("keys"), contract_octets("m"), NULL};
-    const struct store_exchange exchange = {COAP_EXCHANGES_PER_PEER_MAX, contract_octets("x")};
+    const struct store_exchange exchange = {.slot = COAP_EXCHANGES_PER_PEER_MAX,
+                                            .value = contract_octets("x")};
     CONTRACT_REFUSED(STATUS_MALFORMED, store_create_session(store, &session, &nobody));
     CONTRACT_REFUSED(STATUS_MALFORMED, store_claim_session(store, 1, &nobody));
     CONTRACT_REFUSED(STATUS_MALFORMED,

@@ -170,7 +170,8 @@ void store_contract_largest_values_fit(struct store_contract *contract)
     uint64_t fence = contract->seen[0].fence;
 
     for (uint8_t slot = 0; slot < COAP_EXCHANGES_PER_PEER_MAX; slot++) {
-        const struct store_exchange exchange = {slot, pattern(value, sizeof value)};
+        const struct store_exchange exchange = {slot, pattern(value, sizeof value),
+                                                pattern(mark, sizeof mark)};
         waiter = contract_waiter(contract, "a CID of 20 octets..");
         contract_asked(contract, store_save_exchange(store, fence, &exchange,
                                                      pattern(event, sizeof event), &waiter));
@@ -279,9 +280,63 @@ void store_contract_events_are_counted(struct store_contract *contract)
     struct store *store = contract_open(contract);
     uint64_t fence = contract_create(contract, store, "abc", "keys", "", NULL)->fence;
     (void)contract_exchange(contract, store, "abc", fence, 0, "silent", "");
-    (void)contract_exchange(contract, store, "abc", fence, 1, "loud", "an event");
-    (void)contract_exchange(contract, store, "abc", fence, 1, "loud", "an event");
+    (void)contract_exchange(contract, store, "abc", fence, 1, "001:a loud one", "an event");
+    (void)contract_exchange(contract, store, "abc", fence, 1, "002:b loud one", "an event");
     cr_assert_eq(contract_counted(contract, METRIC_STORE_EVENTS), 2u);
+}
+
+/* Its asker did not hear of the first time, and asks again: perhaps with another slot. */
+void store_contract_an_exchange_has_one_event(struct store_contract *contract)
+{
+    struct store *store = contract_open(contract);
+    uint64_t fence = contract_create(contract, store, "abc", "keys", "", NULL)->fence;
+    uint64_t other = contract_create(contract, store, "abd", "keys", "", NULL)->fence;
+    const char *const same[] = {"001aa first", "001aa again", "002aa with another number"};
+    for (uint8_t i = 0; i < 3; i++)
+        cr_assert_eq(
+            contract_exchange(contract, store, "abc", fence, i / 2, same[i], "event")->outcome,
+            STORE_OK);
+    cr_assert_eq(contract_counted(contract, METRIC_STORE_EVENTS), 1u);
+    cr_assert_eq(contract_exchange(contract, store, "abc", fence, 2, "001ab", "event")->outcome,
+                 STORE_OK);
+    cr_assert_eq(contract_exchange(contract, store, "abd", other, 0, "001aa", "event")->outcome,
+                 STORE_OK);
+    cr_assert_eq(contract_exchange(contract, store, "abd", other, 1, "01aa", "event")->outcome,
+                 STORE_OK);
+    cr_assert_eq(contract_exchange(contract, store, "abd", other, 2, "01aa", "event")->outcome,
+                 STORE_OK);
+    cr_assert_eq(contract_counted(contract, METRIC_STORE_EVENTS), 5u);
+    const char *expected[COAP_EXCHANGES_PER_PEER_MAX] = {"001aa again", "002aa with another number",
+                                                         "001ab"};
+    check_exchanges(contract_claim(contract, store, "abc"), expected);
+}
+
+void store_contract_an_exchange_takes_the_mark_along(struct store_contract *contract)
+{
+    struct store *store = contract_open(contract);
+    uint64_t fence = contract_create(contract, store, "abc", "keys", "old", NULL)->fence;
+    const char *const marks[] = {"", "new", "", "one that has outgrown its room"};
+    const char *const found[] = {"old", "new", "new", "one that has outgrown its room"};
+    for (uint8_t i = 0; i < 4; i++) {
+        const struct store_exchange exchange = {i, contract_octets("a value"),
+                                                contract_octets(marks[i])};
+        struct store_waiter waiter = contract_waiter(contract, "abc");
+        contract_asked(contract, store_save_exchange(store, fence, &exchange,
+                                                     contract_octets("event"), &waiter));
+        contract_settle(contract);
+        const struct seen_answer *answer = contract_claim(contract, store, "abc");
+        cr_assert_eq(answer->outcome, STORE_OK);
+        cr_assert_eq(answer->mark_length, strlen(found[i]));
+        cr_assert_eq(memcmp(answer->mark, found[i], strlen(found[i])), 0);
+        cr_assert(seen_value_is(answer, "keys"));
+        fence = answer->fence;
+    }
+    const struct store_exchange stale = {0, contract_octets("x"), contract_octets("stale")};
+    struct store_waiter waiter = contract_waiter(contract, "abc");
+    contract_asked(contract,
+                   store_save_exchange(store, fence - 1, &stale, contract_octets(""), &waiter));
+    contract_settle(contract);
+    cr_assert_eq(contract_claim(contract, store, "abc")->mark_length, strlen(found[3]));
 }
 
 void store_contract_session_is_found_by_address(struct store_contract *contract)

@@ -84,8 +84,8 @@ Test(redis_tls, certificates_of_both_sides)
     /* More than one TLS record in both directions. */
     struct store_contract *contract = &fixture.contract;
     for (int i = 0; i < 500; i++) {
-        struct store_exchange exchange = {(uint8_t)(i % COAP_EXCHANGES_PER_PEER_MAX),
-                                          contract_octets("a reply of some length")};
+        struct store_exchange exchange = {.slot = (uint8_t)(i % COAP_EXCHANGES_PER_PEER_MAX),
+                                          .value = contract_octets("a reply of some length")};
         char cid[16];
         (void)snprintf(cid, sizeof cid, "s%d", i);
         const struct store_session session = {contract_octets("keys"), contract_octets(""), NULL};

@@ -121,7 +121,7 @@ LMDB_TEST(expired_sessions_leave_nothing)
                                               i == 0 ? &here : NULL};
         struct store_waiter waiter = contract_waiter(contract, cid);
         contract_asked(contract, store_create_session(store, &session, &waiter));
-        const struct store_exchange exchange = {1, contract_octets("reply")};
+        const struct store_exchange exchange = {.slot = 1, .value = contract_octets("reply")};
         waiter = contract_waiter(contract, cid);
         contract_asked(contract,
                        store_save_exchange(store, 1, &exchange, contract_octets(""), &waiter));

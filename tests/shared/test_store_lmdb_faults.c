@@ -335,8 +335,9 @@ LMDB_TEST(the_log_makes_room_for_itself)
     strncat(contract->url, "?size=8M", sizeof contract->url - strlen(contract->url) - 1);
     struct store *store = contract_open(contract);
     uint64_t fence = contract_create(contract, store, "abc", "keys", "mark", NULL)->fence;
-    const struct store_exchange exchange = {0, {bytes, 100}};
     for (int i = 0; i < 10000; i++) {
+        const uint8_t value[] = {0, 0, 0, (uint8_t)(i >> 8), (uint8_t)i};
+        const struct store_exchange exchange = {.value = {value, sizeof value}};
         struct store_waiter waiter = contract_waiter(contract, "abc");
         contract->seen_count = 0;
         contract_asked(contract,

@@ -46,7 +46,7 @@ Test(store_memory, oldest_exchanges_make_room)
         (void)snprintf(cid, sizeof cid, "session %zu", i);
         uint64_t fence = contract_create(&contract, store, cid, "keys", "", NULL)->fence;
         for (uint8_t slot = 0; slot < COAP_EXCHANGES_PER_PEER_MAX; slot++) {
-            const struct store_exchange exchange = {slot, contract_octets("reply")};
+            const struct store_exchange exchange = {.slot = slot, .value = contract_octets("reply")};
             struct store_waiter waiter = contract_waiter(&contract, cid);
             contract_asked(&contract, store_save_exchange(store, fence, &exchange,
                                                           contract_octets(""), &waiter));
