@@ -223,14 +223,15 @@ static struct peer peer;
 static struct session *session;
 static struct path path;
 
-static void drop_content(void *owner, struct session *owning, uint64_t now_ms, const uint8_t *data,
-                         size_t length)
+static enum dtls_effect drop_content(void *owner, struct session *owning, uint64_t now_ms,
+                                     const uint8_t *data, size_t length)
 {
     (void)owner;
     (void)owning;
     (void)now_ms;
     (void)data;
     result += length;
+    return DTLS_CHANGED_NOTHING;
 }
 
 static void drop_datagram(void *owner, const struct path *to, const uint8_t *datagram,

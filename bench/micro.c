@@ -233,14 +233,15 @@ static void measure_handshakes(struct round *round, size_t sessions)
 static size_t received_count;
 static size_t sent_octets;
 
-static void drop_content(void *owner, struct session *session, uint64_t now_ms, const uint8_t *data,
-                         size_t length)
+static enum dtls_effect drop_content(void *owner, struct session *session, uint64_t now_ms,
+                                     const uint8_t *data, size_t length)
 {
     (void)owner;
     (void)session;
     (void)now_ms;
     (void)data;
     received_count += length == CONTENT_LENGTH;
+    return DTLS_CHANGED_NOTHING;
 }
 
 static void drop_datagram(void *owner, const struct path *path, const uint8_t *datagram,

@@ -66,7 +66,6 @@
 #define MARK_INTERVAL_MS 50 /* DESIGN.md section 7, invariant 5 */
 #define MARK_LATER_MS 300000 /* where the records that moved the window changed nothing */
 #define MARKS_TOGETHER REDIS_MARKS_MAX /* of those that are saved later, in one write */
-#define MESSAGE_IDS_SKIPPED 256 /* by an heir: what its predecessor may have used in 50 ms */
 #define PATH_HELD_MAX 64             /* replies of one worker that wait for a path to be proven */
 #define PATH_HELD_MS 5000
 #define AMPLIFICATION_FACTOR 3 /* octets out per octet in to an address that has not answered */
@@ -103,6 +102,9 @@
 #define REDIS_WINDOW_MAX 1024  /* commands sent on one connection and not answered; others wait */
 #define REDIS_ATTEMPTS_MAX 16  /* of one question that is sent elsewhere or again */
 #define REDIS_COMMAND_MS 2000  /* for an answer; then the connection is dropped */
+#define REDIS_WAIT_MS 500      /* for replicas, where a URL wants to wait for them */
+#define REDIS_WAIT_MAX_MS 1500
+#define REDIS_WAIT_REPLICAS_MAX 16
 #define REDIS_CONNECT_MS 2000  /* to connect, and again for the greeting */
 #define REDIS_RESOLVE_MS 5000  /* for a name */
 #define REDIS_BACKOFF_MS 100   /* doubled by each failure in a row, with jitter */
@@ -238,5 +240,7 @@ _Static_assert(COAP_BODIES_PER_PEER_MAX * COAP_BODY_MAX <= COAP_BODY_CHUNKS_MAX 
 _Static_assert(2 * REDIS_MARKS_MAX + REDIS_MARKS_MAX + 8 <= REDIS_ARGUMENTS_MAX,
                "a call for marks fits");
 _Static_assert(REDIS_NODES_MAX < IO_SOCKETS_MAX / 2 + 1, "each node is a watched descriptor");
+
+_Static_assert(REDIS_WAIT_MAX_MS < REDIS_COMMAND_MS, "replicas are late before the server is");
 
 #endif

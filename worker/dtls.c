@@ -157,9 +157,9 @@ void dtls_receive(struct dtls *dtls, uint64_t now_ms, const struct path *path, u
         size_t rest = (size_t)(datagram + length - record.start);
         switch (ownership.owner) {
         case OWNER_SESSION:
-            if (dtls_may_have_moved(dtls, ownership.session, &record)) {
+            if (dtls_may_have_moved(dtls, ownership.session, &record) &&
+                dtls_put_away(dtls, ownership.session)) {
                 dtls_count(dtls, WORKER_SESSIONS_EVICTED);
-                dtls_drop_session(dtls, ownership.session);
                 hold(dtls, path, &record, rest);
                 return;
             }
@@ -243,7 +243,10 @@ enum status dtls_init(struct dtls *dtls, const struct dtls_options *options, uin
         .claimed = tell_claimed,
         .owner = dtls,
     };
-    marks_init(&dtls->marks, &dtls->options.lbs);
+    /* A session that is let go of for its silence has its mark saved by then. */
+    uint64_t later_ms = (uint64_t)options->session_idle_s * 1000 / 2;
+    marks_init(&dtls->marks, &dtls->options.lbs,
+               later_ms < options->mark_later_ms ? later_ms : options->mark_later_ms);
     status = protector_init(&dtls->protector);
     if (status == STATUS_OK)
         status = cid_source_init(&dtls->cids, options->store, options->cluster_key,

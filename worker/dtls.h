@@ -25,9 +25,15 @@
 
 typedef void dtls_send_fn(void *owner, const struct path *path, const uint8_t *datagram,
                           size_t length);
-/* Application data of a session; `data` is valid during the call. */
-typedef void dtls_receive_fn(void *owner, struct session *session, uint64_t now_ms,
-                             const uint8_t *data, size_t length);
+/* What a record did, and so how soon the mark that keeps it from counting again has to be saved. */
+enum dtls_effect {
+    DTLS_CHANGED_NOTHING,   /* it might as well come twice: later */
+    DTLS_MAY_HAVE_CHANGED,  /* soon */
+    DTLS_SAVED_WITH_CHANGE, /* it is on its way already: dtls_carry_mark */
+};
+/* Application data of a session, which must not end in the call; `data` is valid during it. */
+typedef enum dtls_effect dtls_receive_fn(void *owner, struct session *session, uint64_t now_ms,
+                                         const uint8_t *data, size_t length);
 /* Wanted: a small message that the peer answers; dtls_path_answered is to be told of the answer.
  * While session->ping_sent, the one before is unanswered: the same message again, so that an answer
  * to either counts. Returns its length. */
@@ -57,6 +63,7 @@ struct dtls_options {
     size_t handshakes_max;
     uint32_t session_idle_s; /* one silent for so long is in the store only */
     size_t backlog_octets;   /* where handshakes wait for sessions; 0: they are served at once */
+    uint32_t mark_later_ms;  /* for marks of records that changed nothing; at most half of that */
     struct path_lbs lbs;     /* for an heir, which has not heard from the peer */
     dtls_send_fn *send;
     dtls_receive_fn *receive;
@@ -118,7 +125,14 @@ bool dtls_holds(struct dtls *dtls, const struct cid *cid);
  * effect while the store takes no question. */
 void dtls_give(struct dtls *dtls, const struct cid *cid);
 
-/* Asks the store to save what has changed, now rather than in MARK_INTERVAL_MS. */
+/* What its mark says has changed by other means than a record: it is to be saved soon. */
+void dtls_note_change(struct dtls *dtls, struct session *session);
+/* The mark as it is now, in `space`, for a write that takes it along with the change that the
+ * record at hand made: it is not saved apart from that. Should the write fail: dtls_note_change. */
+struct octets dtls_carry_mark(struct dtls *dtls, struct session *session,
+                              uint8_t space[STORE_MARK_MAX]);
+
+/* Asks the store to save what has changed, now rather than when it is due. */
 void dtls_save(struct dtls *dtls);
 /* Nothing that has changed is unsaved. */
 bool dtls_is_saved(const struct dtls *dtls);

@@ -41,9 +41,12 @@ void dtls_send_alert(struct dtls *dtls, struct session *session, enum alert_leve
 void dtls_end_session(struct dtls *dtls, struct session *session);
 /* Out of memory only. */
 void dtls_drop_session(struct dtls *dtls, struct session *session);
+/* Out of memory; what has changed is on its way to the store before anybody can ask for it again.
+ * False: the store takes no more questions; it stays. */
+bool dtls_put_away(struct dtls *dtls, struct session *session);
 /* A record from the address of this session, whose peer has no CID, is old or not authentic: a
- * repetition, a forgery, or of the session that followed this one at another worker. Asks the store,
- * at most once in a second. */
+ * repetition, a forgery, or of the session that followed this one at another worker. Asks the
+ * store, at most once in a second. */
 void dtls_doubt_session(struct dtls *dtls, struct session *session);
 /* For struct handshakes_options and struct adoptions_options; `owner` is the endpoint. */
 enum status dtls_describe(void *owner, const struct handshake *handshake,

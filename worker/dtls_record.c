@@ -22,8 +22,11 @@ void dtls_claim_address(struct dtls *dtls, struct session *session)
 static void follow_peer(struct dtls *dtls, struct session *session, const struct path *path)
 {
     if (address_equal(&session->path.address, &path->address)) {
-        session->path = *path; /* perhaps through another lb */
+        bool is_through_another_lb = memcmp(&session->path, path, sizeof(*path)) != 0;
+        session->path = *path;
         session->moved = session->restless = false;
+        if (is_through_another_lb)
+            dtls_note_change(dtls, session);
         return;
     }
     if (!session->uses_cid)
@@ -38,6 +41,7 @@ static void follow_peer(struct dtls *dtls, struct session *session, const struct
     session->restless = session->moved;
     session->moved = true;
     session->path_credit = 0;
+    dtls_note_change(dtls, session);
     dtls_claim_address(dtls, session);
     dtls_count(dtls, WORKER_ADDRESS_CHANGES);
 }
@@ -52,24 +56,25 @@ static void credit_path(struct session *session, const struct path *path, size_t
 
 /* --- receiving: records of sessions --- */
 
-static void receive_alert(struct dtls *dtls, struct session *session, const uint8_t *content,
-                          size_t length)
+static enum dtls_effect receive_alert(struct dtls *dtls, struct session *session,
+                                      const uint8_t *content, size_t length)
 {
     switch (alert_read(content, length)) {
     case ALERT_CLOSES:
         /* RFC 5246 section 7.2.1: "The other party MUST respond with a close_notify alert". */
         dtls_send_alert(dtls, session, ALERT_WARNING, ALERT_CLOSE_NOTIFY);
         dtls_end_session(dtls, session);
-        break;
+        return DTLS_SAVED_WITH_CHANGE;
     case ALERT_ENDS:
         dtls_end_session(dtls, session);
-        break;
+        return DTLS_SAVED_WITH_CHANGE;
     case ALERT_IGNORED:
         break;
     case ALERT_NONSENSE:
         dtls_count(dtls, WORKER_DROPPED_MALFORMED);
         break;
     }
+    return DTLS_MAY_HAVE_CHANGED;
 }
 
 /* Authentic handshake content: the repeated Finished of a client that lost our last flight, or an
@@ -87,8 +92,9 @@ static void receive_handshake(struct dtls *dtls, struct session *session, const 
     dtls_send_alert(dtls, session, ALERT_WARNING, ALERT_NO_RENEGOTIATION);
 }
 
-static void receive_content(struct dtls *dtls, struct session *session, uint8_t type,
-                            const uint8_t *content, size_t length)
+/* The session may be gone afterwards: then there is nothing to save. */
+static enum dtls_effect receive_content(struct dtls *dtls, struct session *session, uint8_t type,
+                                        const uint8_t *content, size_t length)
 {
     switch (type) {
     case RECORD_TYPE_APPLICATION_DATA:
@@ -98,16 +104,28 @@ static void receive_content(struct dtls *dtls, struct session *session, uint8_t 
                               handshake_by_cid(&dtls->handshakes, session->own_cid.bytes,
                                                session->own_cid.length));
         }
-        dtls->options.receive(dtls->options.owner, session, dtls->now_ms, content, length);
-        break;
+        return dtls->options.receive(dtls->options.owner, session, dtls->now_ms, content, length);
     case RECORD_TYPE_ALERT:
-        receive_alert(dtls, session, content, length);
-        break;
+        return receive_alert(dtls, session, content, length);
     case RECORD_TYPE_HANDSHAKE:
         receive_handshake(dtls, session, content, length);
-        break;
+        return DTLS_MAY_HAVE_CHANGED;
     default:
         dtls_count(dtls, WORKER_DROPPED_CONTENT_TYPE);
+        return DTLS_MAY_HAVE_CHANGED;
+    }
+}
+
+static void note_effect(struct dtls *dtls, struct session *session, enum dtls_effect effect)
+{
+    switch (effect) {
+    case DTLS_CHANGED_NOTHING:
+        mark_note(&dtls->marks, session, MARK_LATER, dtls->now_ms);
+        break;
+    case DTLS_MAY_HAVE_CHANGED:
+        mark_note(&dtls->marks, session, MARK_SOON, dtls->now_ms);
+        break;
+    case DTLS_SAVED_WITH_CHANGE:
         break;
     }
 }
@@ -161,7 +179,7 @@ bool dtls_may_have_moved(struct dtls *dtls, const struct session *session,
                          const struct record *record)
 {
     /* What is not in the store yet is not in anybody else's hands either. */
-    if (session->dirty || session->saving || !session->heard || record->epoch != SESSION_EPOCH ||
+    if (session->hasty || session->saving || !session->heard || record->epoch != SESSION_EPOCH ||
         record->version != RECORD_VERSION_DTLS12)
         return false;
     if (record->sequence <= session->replay.newest + 1 ||
@@ -201,7 +219,6 @@ void dtls_receive_record(struct dtls *dtls, struct session *session, const struc
         return;
     }
     replay_accept(&session->replay, record->sequence);
-    mark_note(&dtls->marks, session, dtls->now_ms);
     session_touch(&dtls->sessions, session, (uint32_t)(dtls->now_ms / 1000));
     if (freshness == REPLAY_NEWEST)
         follow_peer(dtls, session, path);
@@ -215,5 +232,6 @@ void dtls_receive_record(struct dtls *dtls, struct session *session, const struc
         return;
     }
     dtls_count(dtls, WORKER_RECORDS_RECEIVED);
-    receive_content(dtls, session, type, content, length);
+    enum dtls_effect effect = receive_content(dtls, session, type, content, length);
+    note_effect(dtls, session, effect);
 }

@@ -139,7 +139,7 @@ void dtls_path_answered(struct dtls *dtls, struct session *session)
         return;
     session->ping_sent = false;
     session->path_proven = true;
-    mark_note(&dtls->marks, session, dtls->now_ms);
+    dtls_note_change(dtls, session);
     const struct path_held *held;
     while ((held = path_hold_take(&dtls->holds, session->id, dtls->now_ms)))
         transmit(dtls, session, RECORD_TYPE_APPLICATION_DATA, held->data, held->length);

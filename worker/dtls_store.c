@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+static void mark_saved(void *owner, const struct store_answer *answer);
+
 /* --- going --- */
 
 static void count_sessions(struct dtls *dtls)
@@ -18,6 +20,14 @@ void dtls_drop_session(struct dtls *dtls, struct session *session)
     dtls->options.ended(dtls->options.owner, session);
     session_remove(&dtls->sessions, session);
     count_sessions(dtls);
+}
+
+bool dtls_put_away(struct dtls *dtls, struct session *session)
+{
+    if (session->dirty && !mark_save(&dtls->marks, dtls->options.store, session, mark_saved, dtls))
+        return false;
+    dtls_drop_session(dtls, session);
+    return true;
 }
 
 /* If the store does not take it now, the session's TTL ends it there. */
@@ -277,10 +287,8 @@ bool dtls_holds(struct dtls *dtls, const struct cid *cid)
 void dtls_give(struct dtls *dtls, const struct cid *cid)
 {
     struct session *session = session_by_cid(&dtls->sessions, cid->bytes, cid->length);
-    if (session && session->dirty)
-        dtls_save(dtls);
-    if (session && !session->dirty)
-        dtls_drop_session(dtls, session);
+    if (session)
+        (void)dtls_put_away(dtls, session);
 }
 
 /* --- marks --- */
@@ -301,7 +309,7 @@ static void mark_saved(void *owner, const struct store_answer *answer)
         break;
     case STORE_UNAVAILABLE:
         if (session)
-            mark_note(&dtls->marks, session, dtls->now_ms);
+            mark_note(&dtls->marks, session, MARK_SOON, dtls->now_ms);
         break;
     }
 }
@@ -309,6 +317,20 @@ static void mark_saved(void *owner, const struct store_answer *answer)
 static void save_marks(struct dtls *dtls, bool all)
 {
     marks_save(&dtls->marks, dtls->options.store, dtls->now_ms, all, mark_saved, dtls);
+}
+
+void dtls_note_change(struct dtls *dtls, struct session *session)
+{
+    mark_note(&dtls->marks, session, MARK_SOON, dtls->now_ms);
+}
+
+struct octets dtls_carry_mark(struct dtls *dtls, struct session *session,
+                              uint8_t space[STORE_MARK_MAX])
+{
+    struct writer writer = writer_over(space, STORE_MARK_MAX);
+    mark_write(&dtls->marks, session, &writer);
+    mark_forget(&dtls->marks, session);
+    return (struct octets){space, writer_length(&writer)};
 }
 
 void dtls_save(struct dtls *dtls)
@@ -352,5 +374,6 @@ void dtls_run_store(struct dtls *dtls)
 uint64_t dtls_store_next_ms(const struct dtls *dtls)
 {
     uint64_t idle_ms = oldest_idle_ms(dtls);
-    return idle_ms < dtls->marks.due_ms ? idle_ms : dtls->marks.due_ms;
+    uint64_t marks_ms = marks_due_ms(&dtls->marks);
+    return idle_ms < marks_ms ? idle_ms : marks_ms;
 }

@@ -482,7 +482,8 @@ static void complain_of_link(enum status status)
     address_format(is_advertised ? &program.advertise : &program.link, text);
     if (status == STATUS_UNSUPPORTED)
         option_complain(&table, is_advertised ? "advertise" : "link",
-                        "%s: no load balancer can reach a wildcard; want --advertise ADDR:PORT", text);
+                        "%s: no load balancer can reach a wildcard; want --advertise ADDR:PORT",
+                        text);
     else
         option_complain(&table, "link", "%s: %s", address_format(&program.link, text),
                         status == STATUS_SYSTEM ? strerror(errno) : status_text(status));

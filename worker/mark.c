@@ -4,76 +4,151 @@
 
 #include "worker/session_record.h"
 
-#define DIRTY_FIRST 64
+#define ENTRIES_FIRST 64
 
-void marks_init(struct marks *marks, const struct path_lbs *lbs)
+void marks_init(struct marks *marks, const struct path_lbs *lbs, uint64_t later_ms)
 {
-    *marks = (struct marks){.lbs = lbs, .due_ms = UINT64_MAX};
+    *marks = (struct marks){.lbs = lbs};
+    marks->lanes[MARK_SOON].delay_ms = MARK_INTERVAL_MS;
+    marks->lanes[MARK_LATER].delay_ms = later_ms;
 }
 
 void marks_free(struct marks *marks)
 {
-    free(marks->dirty);
+    for (size_t lane = 0; lane < MARK_LANES; lane++)
+        free(marks->lanes[lane].entries);
 }
 
-static bool grow(struct marks *marks)
+/* --- lanes --- */
+
+static struct mark_entry *entry_at(const struct mark_queue *queue, uint32_t position)
 {
-    size_t size = marks->size > 0 ? 2 * marks->size : DIRTY_FIRST;
-    struct session **dirty = realloc(marks->dirty, size * sizeof(*dirty));
-    if (!dirty)
+    return &queue->entries[(queue->first + position) & (queue->size - 1)];
+}
+
+/* Into a ring of twice the size if more than half of this one is in use, else of the same. */
+static bool renew(struct mark_queue *queue, size_t in_use)
+{
+    uint32_t size = queue->size > 0 ? queue->size : ENTRIES_FIRST;
+    if (in_use > size / 2)
+        size *= 2;
+    struct mark_entry *entries = calloc(size, sizeof(*entries));
+    if (!entries)
         return false;
-    marks->dirty = dirty;
-    marks->size = size;
+    uint32_t length = 0;
+    for (uint32_t i = 0; i < queue->length; i++) {
+        struct mark_entry *entry = entry_at(queue, i);
+        if (!entry->session)
+            continue;
+        entry->session->mark_at = length;
+        entries[length++] = *entry;
+    }
+    free(queue->entries);
+    queue->entries = entries;
+    queue->size = size;
+    queue->first = 0;
+    queue->length = length;
     return true;
 }
 
-void mark_note(struct marks *marks, struct session *session, uint64_t now_ms)
+static bool push(struct mark_queue *queue, size_t in_use, struct session *session, uint64_t now_ms)
 {
-    if (session->dirty || (marks->count == marks->size && !grow(marks)))
+    if (queue->length == queue->size && !renew(queue, in_use))
+        return false;
+    session->mark_at = (queue->first + queue->length) & (queue->size - 1);
+    queue->entries[session->mark_at] = (struct mark_entry){session, now_ms};
+    queue->length++;
+    return true;
+}
+
+static void drop(struct mark_queue *queue, uint32_t at)
+{
+    queue->entries[at].session = NULL;
+    while (queue->length > 0 && !queue->entries[queue->first].session) {
+        queue->first = (queue->first + 1) & (queue->size - 1);
+        queue->length--;
+    }
+}
+
+static uint64_t due_ms(const struct mark_queue *queue)
+{
+    return queue->length > 0 ? entry_at(queue, 0)->noted_ms + queue->delay_ms : UINT64_MAX;
+}
+
+/* --- notes --- */
+
+void mark_note(struct marks *marks, struct session *session, enum mark_lane lane, uint64_t now_ms)
+{
+    if (session->dirty && (session->hasty || lane == MARK_LATER))
+        return;
+    mark_forget(marks, session);
+    if (!push(&marks->lanes[lane], marks->count, session, now_ms))
         return;
     session->dirty = true;
-    marks->dirty[marks->count++] = session;
-    if (marks->due_ms == UINT64_MAX)
-        marks->due_ms = now_ms + MARK_INTERVAL_MS;
+    session->hasty = lane == MARK_SOON;
+    marks->count++;
 }
 
 void mark_forget(struct marks *marks, struct session *session)
 {
     if (!session->dirty)
         return;
-    for (size_t i = 0; i < marks->count; i++) {
-        if (marks->dirty[i] == session) {
-            marks->dirty[i] = marks->dirty[--marks->count];
-            break;
-        }
-    }
+    drop(&marks->lanes[session->hasty ? MARK_SOON : MARK_LATER], session->mark_at);
     session->dirty = false;
+    session->hasty = false;
+    marks->count--;
 }
 
-static bool save(const struct marks *marks, struct store *store, const struct session *session,
-                 store_answer_fn *answer, void *owner)
+/* --- saving --- */
+
+void mark_write(const struct marks *marks, const struct session *session, struct writer *mark)
+{
+    session_record_write_mark(session, path_lb_name(marks->lbs, session->path.lb), mark);
+}
+
+bool mark_save(struct marks *marks, struct store *store, struct session *session,
+               store_answer_fn *answer, void *owner)
 {
     uint8_t octets[STORE_MARK_MAX];
     struct writer writer = writer_over(octets, sizeof(octets));
-    session_record_write_mark(session, path_lb_name(marks->lbs, session->path.lb), &writer);
+    mark_write(marks, session, &writer);
     const struct store_waiter waiter = {answer, owner, session->own_cid, 0};
-    return writer_ok(&writer) &&
-           store_save_mark(store, session->fence, (struct octets){octets, writer_length(&writer)},
-                           &waiter) == STATUS_OK;
+    if (!writer_ok(&writer) ||
+        store_save_mark(store, session->fence, (struct octets){octets, writer_length(&writer)},
+                        &waiter) != STATUS_OK)
+        return false;
+    mark_forget(marks, session);
+    session->saving = true;
+    marks->saving++;
+    return true;
+}
+
+uint64_t marks_due_ms(const struct marks *marks)
+{
+    uint64_t soon_ms = due_ms(&marks->lanes[MARK_SOON]);
+    uint64_t later_ms = due_ms(&marks->lanes[MARK_LATER]);
+    uint64_t next_ms = soon_ms < later_ms ? soon_ms : later_ms;
+    return next_ms < marks->retry_ms ? marks->retry_ms : next_ms;
 }
 
 void marks_save(struct marks *marks, struct store *store, uint64_t now_ms, bool all,
                 store_answer_fn *answer, void *owner)
 {
-    if (!all && now_ms < marks->due_ms)
+    if (!all && now_ms < marks_due_ms(marks))
         return;
-    while (marks->count > 0 && save(marks, store, marks->dirty[marks->count - 1], answer, owner)) {
-        struct session *session = marks->dirty[--marks->count];
-        session->dirty = false;
-        session->saving = true;
-        marks->saving++;
+    marks->retry_ms = 0;
+    for (size_t lane = 0; lane < MARK_LANES; lane++) {
+        struct mark_queue *queue = &marks->lanes[lane];
+        while (queue->length > 0 && (all || due_ms(queue) <= now_ms)) {
+            size_t together = lane == MARK_SOON ? SIZE_MAX : MARKS_TOGETHER;
+            for (; together > 0 && queue->length > 0; together--) {
+                if (!mark_save(marks, store, entry_at(queue, 0)->session, answer, owner)) {
+                    marks->retry_ms = now_ms + MARK_INTERVAL_MS;
+                    return;
+                }
+            }
+        }
     }
-    marks->due_ms = marks->count > 0 ? now_ms + MARK_INTERVAL_MS : UINT64_MAX;
 }
 
 void mark_answered(struct marks *marks, struct session *session)

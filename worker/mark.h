@@ -1,5 +1,8 @@
-/* Marks: what of a session changes with its records (replay window, addresses), saved at least
- * every MARK_INTERVAL_MS while it moves (DESIGN.md section 7, invariant 5). */
+/* Marks: what of a session changes with its records (replay window, address), saved while it moves
+ * (DESIGN.md section 7, invariant 5): soon where the record may have changed anything, later where
+ * it cannot have. Those that are due together go together, so that the store writes them in one.
+ *
+ * Memory: 16 octets for each session that is noted, twice that at the worst while a lane grows. */
 #ifndef HOLDFAST_WORKER_MARK_H
 #define HOLDFAST_WORKER_MARK_H
 
@@ -9,23 +12,50 @@
 #include "shared/store.h"
 #include "worker/session.h"
 
-struct marks {
-    const struct path_lbs *lbs; /* outlives this */
-    struct session **dirty;     /* in no order */
-    size_t count;
-    size_t size;
-    size_t saving;   /* asked of the store and not answered */
-    uint64_t due_ms; /* of the oldest change; UINT64_MAX: none */
+enum mark_lane {
+    MARK_SOON,  /* within MARK_INTERVAL_MS, with all others of its lane */
+    MARK_LATER, /* within the delay that marks_init was told, with the next MARKS_TOGETHER */
+    MARK_LANES
 };
 
-void marks_init(struct marks *marks, const struct path_lbs *lbs);
+struct mark_entry {
+    struct session *session; /* NULL: it has gone or changed lanes */
+    uint64_t noted_ms;
+};
+
+/* In the order in which they were noted; a ring. */
+struct mark_queue {
+    struct mark_entry *entries;
+    uint32_t size; /* a power of two */
+    uint32_t first;
+    uint32_t length; /* with those that are NULL; never one at the head */
+    uint64_t delay_ms;
+};
+
+struct marks {
+    const struct path_lbs *lbs; /* how marks name an lb; outlives this */
+    struct mark_queue lanes[MARK_LANES];
+    size_t count;      /* noted */
+    size_t saving;     /* asked of the store and not answered */
+    uint64_t retry_ms; /* the store had no room: not before this */
+};
+
+void marks_init(struct marks *marks, const struct path_lbs *lbs, uint64_t later_ms);
 void marks_free(struct marks *marks);
-/* The session has changed. Without memory for the note it stays unsaved until its next change. */
-void mark_note(struct marks *marks, struct session *session, uint64_t now_ms);
-/* The session goes. */
+/* The session has changed. Who is in MARK_SOON stays there. Without memory for the note it stays
+ * unsaved until its next change. */
+void mark_note(struct marks *marks, struct session *session, enum mark_lane lane, uint64_t now_ms);
+/* It goes, or its mark is saved by other means. */
 void mark_forget(struct marks *marks, struct session *session);
-/* Asks the store to save all that is noted, from due_ms on or, with `all`, at once. The answers go
- * to `answer`, which calls mark_answered. What the store has no room for stays noted. */
+/* Its mark as it is now. */
+void mark_write(const struct marks *marks, const struct session *session, struct writer *mark);
+/* Asks the store to save this one, whenever it was due. False: no room. */
+bool mark_save(struct marks *marks, struct store *store, struct session *session,
+               store_answer_fn *answer, void *owner);
+/* When the next is due; UINT64_MAX: none. */
+uint64_t marks_due_ms(const struct marks *marks);
+/* Asks the store to save what is due or, with `all`, all that is noted. The answers go to `answer`,
+ * which calls mark_answered. What the store has no room for stays noted. */
 void marks_save(struct marks *marks, struct store *store, uint64_t now_ms, bool all,
                 store_answer_fn *answer, void *owner);
 /* The store has answered about a mark of this session; NULL: the session is gone. */

@@ -120,6 +120,18 @@ enum message_outcome message_parse(struct message *message, const uint8_t *bytes
     return MESSAGE_OK;
 }
 
+bool message_is_safe(const uint8_t *bytes, size_t length)
+{
+    struct message message;
+    if (message_parse(&message, bytes, length) != MESSAGE_OK)
+        return false;
+    for (size_t i = 0; i < message.option_count; i++) {
+        if (message.options[i].number == OPTION_OBSERVE)
+            return false;
+    }
+    return message.code == CODE_EMPTY || message.code == CODE_GET || message.code == CODE_FETCH;
+}
+
 uint32_t message_option_number(const struct message_option *option)
 {
     /* "A recipient MUST be prepared to process values with leading zero bytes." (RFC 7252

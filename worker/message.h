@@ -139,6 +139,10 @@ enum message_outcome {
  * MESSAGE_BAD_VERSION. Codes of reserved classes parse: what to do depends on the type too. */
 enum message_outcome message_parse(struct message *message, const uint8_t *bytes, size_t length);
 
+/* An empty message, or a GET or FETCH that neither begins nor ends an observation (RFC 7641 section
+ * 2): to take it twice does nothing twice. False of what does not parse. */
+bool message_is_safe(const uint8_t *bytes, size_t length);
+
 /* An option's value as an unsigned integer (RFC 7252 section 3.2); length at most 4. */
 uint32_t message_option_number(const struct message_option *option);
 

@@ -45,28 +45,30 @@ struct session {
     uint32_t lease_left;      /* numbers from send_next on that are ours */
     uint32_t last_used_s;     /* worker's clock, seconds */
     uint32_t fence;           /* the store's; every write carries it */
+    uint32_t mark_at;         /* where it is noted, if it is dirty */
     uint16_t address_changes; /* stops at 65,535 */
     uint16_t path_credit;     /* octets that may go to an unproven address; stops there too */
     uint16_t nonce_prefix;
     uint16_t ping_id;         /* message id of the path check under way */
     uint16_t next_message_id; /* of messages that we start */
+    uint16_t rtt_ms;          /* smoothed; 0: not known */
     struct path path;
     struct address previous_address;
     struct cid own_cid; /* names the session everywhere, even where the peer sends none */
     struct cid peer_cid;
-    uint8_t suite;        /* index into suites[] */
-    uint8_t lease;        /* enum session_lease */
+    uint8_t suite : 4;    /* index into suites[] */
+    uint8_t lease : 2;    /* enum session_lease */
+    bool moved : 1;       /* the newest record came from another address than the one before */
+    bool restless : 1;    /* so did the one before: no address lasts long enough to be proven */
     uint8_t doubted_s;    /* low octet of the second in which the store was last asked whose the
                              address is */
-    uint16_t rtt_ms;      /* smoothed; 0: not known */
     bool uses_cid : 1;    /* the peer puts own_cid on its records */
     bool path_proven : 1; /* the address has answered */
     bool ping_sent : 1;
     bool by_address : 1; /* found through its address: the last to authenticate there */
     bool dirty : 1;      /* its mark is to be saved */
+    bool hasty : 1;      /* and soon, rather than later */
     bool saving : 1;     /* its mark is on its way to the store */
-    bool moved : 1;      /* the newest record came from another address than the one before */
-    bool restless : 1;   /* so did the one before: no address lasts long enough to be proven */
     bool heard : 1;      /* has received application data: the handshake's object is gone */
     uint8_t rest[]; /* read key ‖ read IV ‖ write key ‖ write IV, as long as the suite wants them,
                        ‖ identity. Only of a session that session_add has made. */

@@ -8,6 +8,7 @@
 #include "worker/dtls.h"
 #include "worker/heirs.h"
 #include "worker/member.h"
+#include "worker/message.h"
 #include "worker/metrics.h"
 #include "worker/ps.h"
 #include "worker/relations.h"
@@ -111,25 +112,42 @@ static void exchange_saved(void *owner, const struct store_answer *answer)
     case STORE_UNAVAILABLE:
         break;
     }
+    if (session && saved == COAP_NOT_STORED)
+        dtls_note_change(&worker->dtls, session); /* the mark that went along may be lost as well */
     if (session)
         reply_committed(worker, session, (uint16_t)answer->tag, saved);
 }
 
-static void save_exchange(struct worker *worker, struct session *session,
-                          const struct coap_commit *commit)
+static enum dtls_effect save_exchange(struct worker *worker, struct session *session,
+                                      const struct coap_commit *commit)
 {
+    uint8_t mark[STORE_MARK_MAX];
     const struct store_waiter waiter = {exchange_saved, worker, session->own_cid,
                                         commit->message_id};
-    const struct store_exchange exchange = {.slot = commit->slot, .value = commit->value};
+    const struct store_exchange exchange = {
+        .slot = commit->slot,
+        .value = commit->value,
+        .mark = dtls_carry_mark(&worker->dtls, session, mark),
+    };
     if (store_save_exchange(worker->options.store, session->fence, &exchange, commit->event,
-                            &waiter) == STATUS_OK)
+                            &waiter) == STATUS_OK) {
         worker->commits++;
-    else
-        reply_committed(worker, session, commit->message_id, COAP_NOT_STORED);
+        return DTLS_SAVED_WITH_CHANGE;
+    }
+    reply_committed(worker, session, commit->message_id, COAP_NOT_STORED);
+    return DTLS_MAY_HAVE_CHANGED;
 }
 
-static void receive_content(void *owner, struct session *session, uint64_t now_ms,
-                            const uint8_t *message, size_t length)
+/* Of a message that was not one of a change that goes to the store. Safe methods ask for none (RFC
+ * 7252 section 5.1), a ping for nothing. A repeated or refused POST is another matter: who accepted
+ * its record again after EXCHANGE_LIFETIME would carry it out. */
+static enum dtls_effect effect_of(const uint8_t *message, size_t length)
+{
+    return message_is_safe(message, length) ? DTLS_CHANGED_NOTHING : DTLS_MAY_HAVE_CHANGED;
+}
+
+static enum dtls_effect receive_content(void *owner, struct session *session, uint64_t now_ms,
+                                        const uint8_t *message, size_t length)
 {
     struct worker *worker = owner;
     const struct coap_peer peer = {
@@ -143,21 +161,22 @@ static void receive_content(void *owner, struct session *session, uint64_t now_m
         coap_receive(worker->coap, &peer, coap_now_at(now_ms), message, length, &reply, &commit)) {
     case COAP_REPLY:
         dtls_send(&worker->dtls, session, worker->reply, writer_length(&reply));
-        break;
+        return effect_of(message, length);
     case COAP_RESET:
         if (session->ping_sent && commit.message_id == session->ping_id)
             dtls_path_answered(&worker->dtls, session);
-        break;
+        return DTLS_MAY_HAVE_CHANGED;
     case COAP_COMMIT:
-        save_exchange(worker, session, &commit);
-        break;
+        return save_exchange(worker, session, &commit);
     case COAP_REGISTER:
         relation_save(&worker->relations, session, &commit);
-        break;
-    case COAP_SILENCE:
+        return DTLS_MAY_HAVE_CHANGED;
     case COAP_DROPPED:
+        return effect_of(message, length);
+    case COAP_SILENCE:
         break;
     }
+    return DTLS_MAY_HAVE_CHANGED;
 }
 
 /* --- downwards --- */
@@ -193,7 +212,7 @@ static void send_message(void *owner, const struct coap_peer *peer, const uint8_
     }
     dtls_send(&worker->dtls, peer->session, message, length);
     if (peer->session->next_message_id % COAP_MESSAGE_ID_NOTE == 0)
-        mark_note(&worker->dtls.marks, peer->session, worker->dtls.now_ms);
+        dtls_note_change(&worker->dtls, peer->session);
 }
 
 static void unsave_relation(void *owner, const struct coap_peer *peer, uint8_t slot)
@@ -422,6 +441,7 @@ static enum status start_dtls(struct worker *worker, uint16_t id)
         .handshakes_max = HANDSHAKES_MAX_DEFAULT,
         .session_idle_s = options->session_idle_s,
         .backlog_octets = BACKLOG_OCTETS,
+        .mark_later_ms = MARK_LATER_MS,
         .lbs = {lb_name, find_lb, worker},
         .send = send_datagram,
         .receive = receive_content,

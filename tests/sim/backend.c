@@ -211,13 +211,29 @@ static void log_event(struct backend *backend, struct octets event)
     logged->payload = octets_copy(logged->payload);
 }
 
+/* The same message: it was stored, and its asker has not heard of that. */
+static bool is_stored_already(const struct stored_session *session, struct octets value)
+{
+    for (size_t slot = 0; slot < COAP_EXCHANGES_PER_PEER_MAX; slot++) {
+        const struct octets *other = &session->exchanges[slot];
+        if (other->length > 4 && value.length > 4 && other->bytes[3] == value.bytes[3] &&
+            other->bytes[4] == value.bytes[4])
+            return true;
+    }
+    return false;
+}
+
 static void save_exchange(struct backend *backend, struct stored_session *session,
                           const struct question *question)
 {
     assert(question->slot < COAP_EXCHANGES_PER_PEER_MAX);
+    bool is_known = is_stored_already(session, question->first);
     if (backend->broken != RULE_ATOMIC)
         replace(&session->exchanges[question->slot], question->first);
-    log_event(backend, question->second);
+    if (question->third.length > 0 && backend->broken != RULE_MARK)
+        replace(&session->mark, question->third);
+    if (!is_known)
+        log_event(backend, question->second);
 }
 
 static void save_relation(struct backend *backend, struct stored_session *session,

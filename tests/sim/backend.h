@@ -36,7 +36,6 @@ struct logged {
     struct cid cid;
     uint16_t message_id;
     struct octets payload;
-    bool is_doubtful; /* its worker was told that it may or may not be stored */
 };
 
 struct stored_topic {

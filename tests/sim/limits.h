@@ -9,6 +9,8 @@
 #define SIM_FAULTS_MAX 16
 #define SIM_BACKLOG_MAX 256 /* datagrams that wait in the sockets of a stopped worker */
 
+#define SIM_MARK_LATER_MS 2000 /* in place of MARK_LATER_MS, so that a run has many */
+
 #define SIM_FAULTS_FROM_MS 2500
 #define SIM_CALM_MS 16000        /* all faults are over */
 #define SIM_ANSWER_BOUND_MS 8000 /* from then on: for a session that is in the store */

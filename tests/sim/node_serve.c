@@ -1,5 +1,6 @@
 /* What worker/worker.c puts around struct dtls and struct coap, function by function. */
 #include "tests/sim/sim.h"
+#include "worker/message.h"
 #include "worker/metrics.h"
 
 #include <assert.h>
@@ -53,26 +54,41 @@ static void exchange_saved(void *owner, const struct store_answer *answer)
     case STORE_UNAVAILABLE:
         break;
     }
+    if (session && saved == COAP_NOT_STORED)
+        dtls_note_change(node->dtls, session); /* the mark that went along may be lost as well */
     if (session)
         reply_committed(node, session, (uint16_t)answer->tag, saved);
 }
 
-static void save_exchange(struct node *node, struct session *session,
-                          const struct coap_commit *commit)
+static enum dtls_effect save_exchange(struct node *node, struct session *session,
+                                      const struct coap_commit *commit)
 {
+    uint8_t mark[STORE_MARK_MAX];
     const struct store_waiter waiter = {exchange_saved, node, session->own_cid, commit->message_id};
-    const struct store_exchange exchange = {.slot = commit->slot, .value = commit->value};
-    if (store_save_exchange(node->store, session->fence, &exchange, commit->event, &waiter) !=
+    const struct store_exchange exchange = {
+        .slot = commit->slot,
+        .value = commit->value,
+        .mark = dtls_carry_mark(node->dtls, session, mark),
+    };
+    if (store_save_exchange(node->store, session->fence, &exchange, commit->event, &waiter) ==
         STATUS_OK)
-        reply_committed(node, session, commit->message_id, COAP_NOT_STORED);
+        return DTLS_SAVED_WITH_CHANGE;
+    reply_committed(node, session, commit->message_id, COAP_NOT_STORED);
+    return DTLS_MAY_HAVE_CHANGED;
 }
 
-static void receive_content(void *owner, struct session *session, uint64_t now_ms,
-                            const uint8_t *message, size_t length)
+static enum dtls_effect effect_of(const uint8_t *message, size_t length)
+{
+    return message_is_safe(message, length) ? DTLS_CHANGED_NOTHING : DTLS_MAY_HAVE_CHANGED;
+}
+
+static enum dtls_effect receive_content(void *owner, struct session *session, uint64_t now_ms,
+                                        const uint8_t *message, size_t length)
 {
     struct node *node = owner;
     (void)now_ms;
     oracle_look(node->sim, node);
+    oracle_heard(node->sim, node, session, message, length);
     const struct coap_peer peer = {
         .session_id = session->id, .session = session, .path = session->path};
     struct writer reply = writer_over(node->reply, sizeof(node->reply));
@@ -80,21 +96,22 @@ static void receive_content(void *owner, struct session *session, uint64_t now_m
     switch (coap_receive(node->coap, &peer, coap_now_of(node), message, length, &reply, &commit)) {
     case COAP_REPLY:
         dtls_send(node->dtls, session, node->reply, writer_length(&reply));
-        break;
+        return effect_of(message, length);
     case COAP_RESET:
         if (session->ping_sent && commit.message_id == session->ping_id)
             dtls_path_answered(node->dtls, session);
-        break;
+        return DTLS_MAY_HAVE_CHANGED;
     case COAP_COMMIT:
-        save_exchange(node, session, &commit);
-        break;
+        return save_exchange(node, session, &commit);
     case COAP_REGISTER:
         relation_save(&node->relations, session, &commit);
-        break;
-    case COAP_SILENCE:
+        return DTLS_MAY_HAVE_CHANGED;
     case COAP_DROPPED:
+        return effect_of(message, length);
+    case COAP_SILENCE:
         break;
     }
+    return DTLS_MAY_HAVE_CHANGED;
 }
 
 /* --- downwards --- */
@@ -139,7 +156,7 @@ static void send_message(void *owner, const struct coap_peer *peer, const uint8_
         return;
     dtls_send(node->dtls, peer->session, message, length);
     if (peer->session->next_message_id % COAP_MESSAGE_ID_NOTE == 0)
-        mark_note(&node->dtls->marks, peer->session, node->dtls->now_ms);
+        dtls_note_change(node->dtls, peer->session);
 }
 
 static void unsave_relation(void *owner, const struct coap_peer *peer, uint8_t slot)
@@ -224,6 +241,7 @@ static void start_dtls(struct node *node, uint16_t id)
         .handshakes_max = NODE_HANDSHAKES_MAX,
         .session_idle_s = SESSION_IDLE_S_DEFAULT,
         .backlog_octets = BACKLOG_OCTETS,
+        .mark_later_ms = SIM_MARK_LATER_MS,
         .lbs = {lb_name, find_lb, node},
         .send = send_datagram,
         .receive = receive_content,

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* A turn is due when the interval has passed, and begins within the same millisecond. */
-#define MARK_LATE_MS (MARK_INTERVAL_MS + 2)
+#define TURN_MS 2
 
 static void *append(void *array, size_t *count, size_t size)
 {
@@ -97,7 +97,7 @@ static void check_log(struct sim *sim)
     for (size_t i = 0; i + 1 < backend->log_count; i++) {
         const struct logged *other = &backend->log[i];
         bool is_same = other->message_id == last->message_id && cid_equal(&other->cid, &last->cid);
-        if (is_same && !other->is_doubtful)
+        if (is_same)
             sim_violated(sim, INVARIANT_COMMIT, "message %u of %s is in the log twice",
                          last->message_id, sim_name(&last->cid));
     }
@@ -114,7 +114,14 @@ static void check_write(struct sim *sim, const struct question *question)
                      (unsigned long long)history->owner, (unsigned long long)history->fence);
     if (question->kind == STORE_SAVE_MARK)
         history->stored = window_of(question->first);
-    if (question->kind == STORE_SAVE_EXCHANGE && question->second.length > 0)
+    if (question->kind != STORE_SAVE_EXCHANGE)
+        return;
+    if (question->third.length == 0)
+        sim_violated(sim, INVARIANT_MARK, "a change of %s is stored without its window",
+                     sim_name(&question->waiter.subject));
+    else
+        history->stored = window_of(question->third);
+    if (question->second.length > 0)
         check_log(sim);
 }
 
@@ -135,19 +142,6 @@ void oracle_carried_out(struct sim *sim, const struct question *question)
         break;
     default:
         break;
-    }
-}
-
-void oracle_doubted(struct sim *sim, const struct question *question)
-{
-    struct logged event;
-    if (question->kind != STORE_SAVE_EXCHANGE || !question->was_done ||
-        !backend_read_event(question->second, &event))
-        return;
-    for (size_t i = 0; i < sim->backend.log_count; i++) {
-        struct logged *logged = &sim->backend.log[i];
-        if (logged->message_id == event.message_id && cid_equal(&logged->cid, &event.cid))
-            logged->is_doubtful = true;
     }
 }
 
@@ -173,6 +167,7 @@ static struct holding *add_holding(struct oracle *oracle, uint64_t life,
         .session_id = session->id,
         .cid = session->own_cid,
         .unsaved_since_ms = UINT64_MAX,
+        .changed_since_ms = UINT64_MAX,
     };
     return holding;
 }
@@ -204,28 +199,56 @@ static void note_accepted(struct sim *sim, const struct session *session, uint64
     history->accepted[history->accepted_count - 1] = (struct accepted){sequence, session->fence};
 }
 
+static void check_in_time(struct sim *sim, const struct node *node, const struct holding *holding,
+                          uint64_t since_ms, uint64_t limit_ms)
+{
+    if (since_ms == UINT64_MAX)
+        return;
+    if (since_ms < node->resumed_ms)
+        since_ms = node->resumed_ms;
+    if (sim->now_ms > since_ms + limit_ms + TURN_MS)
+        sim_violated(sim, INVARIANT_MARK, "worker %zu has not saved the window of %s for %llu ms",
+                     node->index, sim_name(&holding->cid),
+                     (unsigned long long)(sim->now_ms - since_ms));
+}
+
 static void look_at(struct sim *sim, const struct node *node, const struct session *session)
 {
     struct holding *holding = find_holding(&sim->oracle, node->life, session->id);
     bool is_new = !holding; /* from a handshake: what it has accepted went into the first mark */
     if (is_new)
         holding = add_holding(&sim->oracle, node->life, session);
+    holding->is_first_change = false;
     for (uint64_t age = 0; age < REPLAY_WINDOW_BITS && age <= session->replay.newest; age++) {
         uint64_t sequence = session->replay.newest - age;
         if (!(session->replay.seen >> age & 1) || covers(&holding->seen, sequence))
             continue;
         note_accepted(sim, session, sequence);
-        if (!is_new && holding->unsaved_since_ms == UINT64_MAX)
+        if (is_new)
+            continue;
+        if (holding->unsaved_since_ms == UINT64_MAX)
             holding->unsaved_since_ms = sim->now_ms;
+        if (holding->changed_since_ms == UINT64_MAX) {
+            holding->changed_since_ms = sim->now_ms;
+            holding->is_first_change = true;
+        }
     }
     holding->seen = session->replay;
-    uint64_t since_ms = holding->unsaved_since_ms;
-    if (since_ms != UINT64_MAX && since_ms < node->resumed_ms)
-        since_ms = node->resumed_ms;
-    if (since_ms != UINT64_MAX && sim->now_ms > since_ms + MARK_LATE_MS)
-        sim_violated(sim, INVARIANT_MARK, "worker %zu has not saved the window of %s for %llu ms",
-                     node->index, sim_name(&session->own_cid),
-                     (unsigned long long)(sim->now_ms - since_ms));
+    check_in_time(sim, node, holding, holding->changed_since_ms, MARK_INTERVAL_MS);
+    /* One that was to be saved later goes with its next change. */
+    check_in_time(sim, node, holding, holding->unsaved_since_ms,
+                  SIM_MARK_LATER_MS + MARK_INTERVAL_MS);
+}
+
+/* A GET, or a ping: the store need not know soon. */
+void oracle_heard(struct sim *sim, const struct node *node, const struct session *session,
+                  const uint8_t *message, size_t length)
+{
+    struct holding *holding = find_holding(&sim->oracle, node->life, session->id);
+    bool is_get = length > 1 && message[1] == 0x01;
+    bool is_ping = length == 4 && message[0] == 0x40 && message[1] == 0x00;
+    if (holding && holding->is_first_change && (is_get || is_ping))
+        holding->changed_since_ms = UINT64_MAX;
 }
 
 void oracle_look(struct sim *sim, const struct node *node)
@@ -268,7 +291,7 @@ void oracle_mark_asked(struct sim *sim, uint64_t life, const struct cid *cid)
     for (size_t i = 0; i < sim->oracle.holding_count; i++) {
         struct holding *holding = &sim->oracle.holdings[i];
         if (holding->life == life && cid_equal(&holding->cid, cid))
-            holding->unsaved_since_ms = UINT64_MAX;
+            holding->unsaved_since_ms = holding->changed_since_ms = UINT64_MAX;
     }
 }
 

@@ -24,7 +24,7 @@ struct session;
     X(COMMIT, "commit", "what a device saw acknowledged is in the log, once")                   \
     X(OWNER, "owner", "who writes with a fence is whom the store gave it to, and the last one") \
     X(REPLAY, "replay", "a record counts twice only if the store could not know of it")         \
-    X(MARK, "mark", "a window that moves is on its way to the store within 50 ms")              \
+    X(MARK, "mark", "a window that moves is on its way to the store in time")                   \
     X(REPLY, "reply", "a repeated change is answered with the same octets")                     \
     X(SESSION, "session", "a session that is in the store is served, without a handshake")
 
@@ -55,8 +55,11 @@ struct holding {
     uint64_t life;
     uint64_t session_id;
     struct cid cid;
-    struct replay seen;        /* as last looked at */
-    uint64_t unsaved_since_ms; /* UINT64_MAX: all is on its way to the store */
+    struct replay seen; /* as last looked at */
+    /* Since when records are not on their way to the store; UINT64_MAX: all are. */
+    uint64_t unsaved_since_ms;
+    uint64_t changed_since_ms; /* of those that are not known to have changed nothing */
+    bool is_first_change;      /* the last look has set changed_since_ms */
 };
 
 /* A session's history. */
@@ -95,12 +98,13 @@ void oracle_free(struct oracle *oracle);
 /* --- from the store --- */
 void oracle_mark_asked(struct sim *sim, uint64_t life, const struct cid *cid);
 void oracle_carried_out(struct sim *sim, const struct question *question);
-/* Its asker hears that it may or may not be done. */
-void oracle_doubted(struct sim *sim, const struct question *question);
 
 /* --- from workers --- */
 void oracle_sealed(struct sim *sim, const struct node *node, const struct address *to,
                    const uint8_t *datagram, size_t length);
+/* What the record said that the last look found in the session's window. */
+void oracle_heard(struct sim *sim, const struct node *node, const struct session *session,
+                  const uint8_t *message, size_t length);
 /* Compares each window with what it was. */
 void oracle_look(struct sim *sim, const struct node *node);
 void oracle_adopted(struct sim *sim, const struct node *node, const struct session *session);

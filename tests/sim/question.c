@@ -49,6 +49,7 @@ void question_free(struct question *question)
     question_lose_answer(question);
     octets_free(&question->first);
     octets_free(&question->second);
+    octets_free(&question->third);
     free(question);
 }
 

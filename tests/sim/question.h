@@ -22,6 +22,7 @@ struct question {
     struct store_member member;
     struct octets first; /* as in struct store_question; owned, like all octets here */
     struct octets second;
+    struct octets third;
     struct store_answer answer;
     struct store_exchange exchanges[COAP_EXCHANGES_PER_PEER_MAX];
     struct store_relation relations[RELATIONS_PER_SESSION_MAX];

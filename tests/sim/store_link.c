@@ -45,7 +45,7 @@ static enum status ask(struct store *store, struct question *question)
     question->asked_ms = sim->now_ms;
     if (question->kind == STORE_SAVE_EXCHANGE && sim->backend.broken == RULE_COMMIT)
         confirm_at_once(link, question);
-    if (question->kind == STORE_SAVE_MARK)
+    if (question->kind == STORE_SAVE_MARK || question->third.length > 0)
         oracle_mark_asked(sim, link->life, &question->waiter.subject);
     uint64_t due_ms = weather_store_way(sim, &sim->weather.store_arrives_ms[link->client]);
     steps_add(&sim->steps, due_ms, STEP_STORE_QUESTION, link->client, NULL, 0)->question = question;
@@ -136,6 +136,7 @@ static enum status save_exchange(struct store *store, uint64_t fence,
     question->slot = exchange->slot;
     question->first = octets_copy(exchange->value);
     question->second = octets_copy(event);
+    question->third = octets_copy(exchange->mark);
     return ask(store, question);
 }
 
@@ -283,8 +284,6 @@ void store_link_answer(struct sim *sim, struct store *store, struct step *step)
     struct link *link = link_of(store);
     if (weather_store_is_cut(sim, link->client) && question->answer.outcome != STORE_UNAVAILABLE)
         question_lose_answer(question);
-    if (question->answer.outcome == STORE_UNAVAILABLE)
-        oracle_doubted(sim, question);
     link->ready = realloc(link->ready, (link->ready_count + 1) * sizeof(struct question *));
     assert(link->ready);
     link->ready[link->ready_count++] = question;

@@ -286,13 +286,14 @@ static void keep_sent(void *owner, const struct path *path, const uint8_t *bytes
         datagrams_add(endpoint->log, path, bytes, length);
 }
 
-static void keep_received(void *owner, struct session *session, uint64_t now_ms,
-                          const uint8_t *data, size_t length)
+static enum dtls_effect keep_received(void *owner, struct session *session, uint64_t now_ms,
+                                      const uint8_t *data, size_t length)
 {
     struct endpoint *endpoint = owner;
     assert(now_ms == endpoint->now_ms);
     endpoint->receiver = session;
     datagrams_add(&endpoint->received, &session->path, data, length);
+    return endpoint->effect;
 }
 
 static size_t write_probe(void *owner, struct session *session, uint8_t *space, size_t size)
@@ -380,6 +381,7 @@ void endpoint_open(struct endpoint *endpoint, const struct endpoint_options *opt
         .handshakes_max = options->handshakes_max ? options->handshakes_max : 64,
         .session_idle_s = options->session_idle_s ? options->session_idle_s : SESSION_TTL_S,
         .backlog_octets = options->backlog_octets,
+        .mark_later_ms = MARK_LATER_MS,
         .lbs = {lb_name, find_lb, endpoint},
         .send = keep_sent,
         .receive = keep_received,
@@ -391,6 +393,7 @@ void endpoint_open(struct endpoint *endpoint, const struct endpoint_options *opt
         .owner = endpoint,
     };
     endpoint->shares_store = options->store != NULL;
+    endpoint->effect = DTLS_MAY_HAVE_CHANGED;
     endpoint->dtls = malloc(sizeof(*endpoint->dtls));
     assert(endpoint->dtls);
     status = dtls_init(endpoint->dtls, &dtls_options, endpoint->now_ms);

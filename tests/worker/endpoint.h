@@ -42,6 +42,7 @@ struct endpoint {
     struct datagrams received; /* application data, with the session's path at that time */
     struct session *receiver;  /* of the last */
     struct datagrams *log;     /* if set, each sent datagram is put there too */
+    enum dtls_effect effect;   /* what application data is said to have had; may have changed */
     size_t ended;
     size_t adopted;
     size_t exchanges; /* that came with them */

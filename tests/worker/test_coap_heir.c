@@ -47,7 +47,7 @@ static void save(struct scene *scene, uint16_t id)
     const struct store_waiter waiter = {confirm, scene, cid, id};
     cr_assert_eq(coap_bench_ask(&scene->first, &scene->first.secured, id, &ask), COAP_COMMIT);
     const struct coap_commit *commit = &scene->first.commit;
-    const struct store_exchange exchange = {commit->slot, commit->value};
+    const struct store_exchange exchange = {.slot = commit->slot, .value = commit->value};
     cr_assert_eq(store_save_exchange(scene->store, scene->fence, &exchange, commit->event, &waiter),
                  STATUS_OK);
 }

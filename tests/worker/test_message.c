@@ -211,3 +211,19 @@ Test(message, want_of_space_sticks)
         cr_expect_eq(space[size], 0xaa, "%zu octets", size);
     }
 }
+
+#define SAFE(bytes) message_is_safe((const uint8_t *)(bytes), sizeof(bytes) - 1)
+
+Test(message, what_may_be_taken_twice)
+{
+    cr_expect(SAFE("\x40\x00\x12\x34"), "ping");
+    cr_expect(SAFE("\x40\x01\x12\x34\xb1/"), "GET");
+    cr_expect(SAFE("\x50\x05\x12\x34"), "FETCH");
+    cr_expect_not(SAFE("\x40\x02\x12\x34"), "POST");
+    cr_expect_not(SAFE("\x40\x03\x12\x34"), "PUT");
+    cr_expect_not(SAFE("\x40\x04\x12\x34"), "DELETE");
+    cr_expect_not(SAFE("\x40\x01\x12\x34\x60"), "GET that registers");
+    cr_expect_not(SAFE("\x40\x01\x12\x34\x61\x01\x51/"), "GET that deregisters");
+    cr_expect_not(SAFE("\x60\x45\x12\x34"), "a response");
+    cr_expect_not(SAFE("\x40\x01\x12\x34\xff"), "what does not parse");
+}
