@@ -4,6 +4,7 @@
 #include "shared/keys.h"
 #include "shared/redis_script.h"
 #include "shared/redis_tls.h"
+#include "shared/redis_wait.h"
 #include "shared/resolver.h"
 
 #include <errno.h>
@@ -56,6 +57,8 @@ struct redis_link {
     uint64_t retry_ms;
     uint64_t backoff_ms;
     struct redis_call ping;
+    struct redis_wait wait;
+    struct redis_call waiter; /* WAIT */
     bool is_pinging;
 };
 
@@ -114,6 +117,8 @@ static void close_connection(struct redis_link *link)
         link->state = PAUSED; /* what is called back from here finds it not ready */
         if (link->context)
             redisAsyncFree(link->context);
+        link->pending -= redis_wait_release(&link->wait, link, NULL);
+        link->wait.is_due = false;
         break;
     }
     link->state = PAUSED;
@@ -183,12 +188,18 @@ static void on_reply(redisAsyncContext *context, void *reply, void *owner)
     struct redis_link *link = owner;
     struct redis_call *call = link->first;
     link->first = call->next;
-    link->pending--;
     if (reply) {
         link->heard_ms = link->now_ms;
         link->replies++;
     }
+    if (reply && call->is_durable && link->wait.replicas > 0) {
+        redis_wait_hold(&link->wait, call, reply);
+        return;
+    }
+    link->pending--;
     call->answer(call, link, reply);
+    if (reply)
+        freeReplyObject(reply);
 }
 
 /* --- greeting --- */
@@ -200,13 +211,8 @@ static bool is_master(const redisReply *reply)
            strcmp(reply->element[0]->str, "master") == 0;
 }
 
-static void on_greeting(redisAsyncContext *context, void *data, void *owner)
+static void take_greeting(struct redis_link *link, const redisReply *reply)
 {
-    (void)context;
-    struct redis_link *link = owner;
-    const redisReply *reply = data;
-    if (!reply || link->drop != REDIS_FAULT_NONE)
-        return;
     link->heard_ms = link->now_ms;
     if (reply->type == REDIS_REPLY_ERROR) {
         link->drop = redis_fault_of(reply->str, reply->len);
@@ -225,6 +231,16 @@ static void on_greeting(redisAsyncContext *context, void *data, void *owner)
         link->backoff_ms = REDIS_BACKOFF_MS;
         set_fault(link, REDIS_FAULT_NONE, "", 0);
     }
+}
+
+static void on_greeting(redisAsyncContext *context, void *reply, void *owner)
+{
+    (void)context;
+    struct redis_link *link = owner;
+    if (reply && link->drop == REDIS_FAULT_NONE)
+        take_greeting(link, reply);
+    if (reply)
+        freeReplyObject(reply);
 }
 
 static void greet(struct redis_link *link, const char *const *words, int count)
@@ -270,7 +286,8 @@ static void begin_greeting(struct redis_link *link)
         fail(link, REDIS_FAULT_RESOURCES, "");
         return;
     }
-    context->c.flags |= REDIS_CONNECTED; /* or hiredis would connect it, to nowhere */
+    context->c.flags |= REDIS_CONNECTED;            /* or hiredis would connect it, to nowhere */
+    context->c.flags |= REDIS_NO_AUTO_FREE_REPLIES; /* some are held */
     context->data = link;
     context->ev.data = link;
     context->ev.addWrite = add_write;
@@ -400,13 +417,11 @@ static void ignore_ping(struct redis_call *call, struct redis_link *link,
         redis_link_drop(link, redis_fault_of(reply->str, reply->len));
 }
 
-enum status redis_link_send(struct redis_link *link, struct redis_call *call, const char *command,
-                            size_t length)
+static enum status send_call(struct redis_link *link, struct redis_call *call, const char *command,
+                             size_t length)
 {
     if (link->state != READY || !link->context || link->drop != REDIS_FAULT_NONE)
         return STATUS_NOT_FOUND;
-    if (link->pending >= REDIS_WINDOW_MAX)
-        return STATUS_FULL;
     if (redisAsyncFormattedCommand(link->context, call ? on_reply : NULL, link, command, length) !=
         REDIS_OK)
         return STATUS_NOT_FOUND;
@@ -421,6 +436,36 @@ enum status redis_link_send(struct redis_link *link, struct redis_call *call, co
     link->last = call;
     link->pending++;
     return STATUS_OK;
+}
+
+enum status redis_link_send(struct redis_link *link, struct redis_call *call, const char *command,
+                            size_t length)
+{
+    if (link->pending >= REDIS_WINDOW_MAX || (call && link->wait.is_out))
+        return redis_link_is_ready(link) ? STATUS_FULL : STATUS_NOT_FOUND;
+    enum status status = send_call(link, call, command, length);
+    if (status == STATUS_OK && call && call->is_durable && link->wait.replicas > 0)
+        link->wait.is_due = true;
+    return status;
+}
+
+static void waited(struct redis_call *call, struct redis_link *link, const struct redisReply *reply)
+{
+    (void)call;
+    link->pending -= redis_wait_release(&link->wait, link, reply);
+}
+
+static void send_wait(struct redis_link *link)
+{
+    char command[REDIS_WAIT_SIZE];
+    if (!link->wait.is_due || link->wait.is_out)
+        return;
+    size_t length = redis_wait_command(&link->wait, command);
+    link->waiter = (struct redis_call){.answer = waited};
+    link->wait.is_due = false;
+    link->wait.is_out = true;
+    if (send_call(link, &link->waiter, command, length) != STATUS_OK)
+        redis_link_drop(link, REDIS_FAULT_RESOURCES);
 }
 
 void redis_link_drop(struct redis_link *link, enum redis_fault fault)
@@ -502,6 +547,7 @@ void redis_link_run(struct redis_link *link, uint64_t now_ms)
 
 void redis_link_flush(struct redis_link *link)
 {
+    send_wait(link);
     if (link->context && link->has_output && !link->is_blocked && link->drop == REDIS_FAULT_NONE) {
         redisAsyncHandleWrite(link->context);
         if (link->context) {
@@ -542,6 +588,8 @@ enum status redis_link_new(struct redis_link **link, const struct redis_link_opt
     made->options = *options;
     made->host = *host;
     made->backoff_ms = REDIS_BACKOFF_MS;
+    made->wait.replicas = options->role == REDIS_ROLE_SENTINEL ? 0 : options->url->wait_replicas;
+    made->wait.ms = options->url->wait_ms;
     *link = made;
     return STATUS_OK;
 }

@@ -29,6 +29,8 @@ struct redis_call {
     void (*answer)(struct redis_call *call, struct redis_link *link,
                    const struct redisReply *reply);
     void *owner;
+    bool is_durable; /* the answer waits for replicas where the URL wants that (redis_wait.h) */
+    void *held;      /* the link's */
 };
 
 enum redis_role {

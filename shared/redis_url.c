@@ -281,6 +281,21 @@ static bool is_prefix(const char *text)
     return text[0] != '\0';
 }
 
+static bool is_named(struct span name, const char *wanted)
+{
+    return name.length == strlen(wanted) && memcmp(name.at, wanted, name.length) == 0;
+}
+
+static enum status parse_count(const struct parse *parse, struct span text, unsigned max,
+                               unsigned *count, const char *advice)
+{
+    if (parse_number(text, max, count) != STATUS_OK || *count == 0)
+        return refuse(parse, advice);
+    return STATUS_OK;
+}
+_Static_assert(REDIS_WAIT_REPLICAS_MAX == 16 && REDIS_WAIT_MAX_MS == 1500,
+               "the advice names the bounds");
+
 static enum status parse_parameter(const struct parse *parse, struct span text)
 {
     struct redis_url *url = parse->url;
@@ -299,10 +314,16 @@ static enum status parse_parameter(const struct parse *parse, struct span text)
     };
     struct span name;
     (void)cut(&text, '=', &name);
-    if (name.length == 2 && memcmp(name.at, "db", 2) == 0)
+    if (is_named(name, "db"))
         return parse_database(parse, text);
+    if (is_named(name, "wait"))
+        return parse_count(parse, text, REDIS_WAIT_REPLICAS_MAX, &url->wait_replicas,
+                           "want wait=N, 1 to 16 replicas");
+    if (is_named(name, "wait_ms"))
+        return parse_count(parse, text, REDIS_WAIT_MAX_MS, &url->wait_ms,
+                           "want wait_ms=M, 1 to 1500 milliseconds");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (name.length != strlen(rows[i].name) || memcmp(name.at, rows[i].name, name.length) != 0)
+        if (!is_named(name, rows[i].name))
             continue;
         if (decode(text, rows[i].target, rows[i].size) == STATUS_OK && rows[i].target[0] != '\0')
             return STATUS_OK;
@@ -311,7 +332,7 @@ static enum status parse_parameter(const struct parse *parse, struct span text)
         return STATUS_MALFORMED;
     }
     return refuse(parse, "parameters are db, prefix, password_file, "
-                         "sentinel_password_file, ca, cert, key, sni");
+                         "sentinel_password_file, ca, cert, key, sni, wait, wait_ms");
 }
 
 static enum status check(const struct parse *parse)
@@ -323,6 +344,8 @@ static enum status check(const struct parse *parse)
         return refuse(parse, "want both cert=FILE and key=FILE");
     if (!url->tls && (url->ca[0] || url->cert[0] || url->sni[0]))
         return refuse(parse, "ca, cert, key and sni want rediss://");
+    if (url->wait_ms > 0 && url->wait_replicas == 0)
+        return refuse(parse, "wait_ms wants wait=N");
     if (url->password[0] && url->password_file[0])
         return refuse(parse, "want the password either in the URL or in a file");
     return STATUS_OK;
@@ -369,6 +392,8 @@ enum status redis_url_parse(struct redis_url *url, const char *text, char *why, 
     }
     if (status == STATUS_OK)
         status = check(&parse);
+    if (url->wait_replicas > 0 && url->wait_ms == 0)
+        url->wait_ms = REDIS_WAIT_MS;
     if (status != STATUS_OK)
         keys_wipe(url, sizeof *url);
     return status;

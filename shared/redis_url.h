@@ -6,7 +6,8 @@
  *   redis+cluster://HOST[:PORT],...                  a cluster, by any of its nodes
  *
  * `rediss` in place of `redis` is TLS. Behind `?`, separated by `&`: db=N, prefix=TEXT,
- * password_file=FILE, sentinel_password_file=FILE, ca=FILE, cert=FILE, key=FILE, sni=NAME.
+ * password_file=FILE, sentinel_password_file=FILE, ca=FILE, cert=FILE, key=FILE, sni=NAME, wait=N
+ * (a write counts once N replicas have it), wait_ms=M (and have it within so long).
  * User, password, path and values are percent-decoded (RFC 3986, section 2.1). IPv6 addresses stand
  * in brackets. Ports: 6379, of sentinels 26379. */
 #ifndef HOLDFAST_SHARED_REDIS_URL_H
@@ -32,6 +33,8 @@ struct redis_url {
     struct redis_host hosts[REDIS_HOSTS_MAX];
     size_t host_count;
     unsigned database;
+    unsigned wait_replicas; /* 0: none is waited for */
+    unsigned wait_ms;
     /* Empty where the URL says nothing. */
     char user[REDIS_TEXT_MAX + 1];
     char password[REDIS_TEXT_MAX + 1];

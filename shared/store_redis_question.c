@@ -116,7 +116,9 @@ struct redis_question *store_redis_make(struct store_redis *store, enum redis_qu
     if (!question)
         return NULL;
     *question = (struct redis_question){
-        .call = {.answer = store_redis_on_reply, .owner = store},
+        .call = {.answer = store_redis_on_reply,
+                 .owner = store,
+                 .is_durable = store_redis_is_write(kind)},
         .kind = kind,
         .slot = redis_slot_of(key->bytes, key->length),
         .script = (uint8_t)script,

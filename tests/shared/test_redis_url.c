@@ -61,6 +61,17 @@ Test(redis_url, tls)
     cr_assert(good("rediss+sentinel://a/m").tls);
 }
 
+Test(redis_url, replicas_to_wait_for)
+{
+    cr_assert_eq(good("redis://host").wait_replicas, 0u);
+    struct redis_url url = good("redis://host?wait=2");
+    cr_assert_eq(url.wait_replicas, 2u);
+    cr_assert_eq(url.wait_ms, (unsigned)REDIS_WAIT_MS);
+    url = good("redis+sentinel://a,b/m?wait_ms=1500&wait=16");
+    cr_assert_eq(url.wait_replicas, 16u);
+    cr_assert_eq(url.wait_ms, 1500u);
+}
+
 Test(redis_url, unix_socket)
 {
     struct redis_url url = good("redis+unix:///run/redis.sock?db=2&prefix=site-1");
@@ -114,6 +125,12 @@ static const char *const bad[] = {
     "redis://host?prefix={x}",
     "redis://host?prefix=12345678901234567",
     "redis://host?replicas=1",
+    "redis://host?wait=0",
+    "redis://host?wait=17",
+    "redis://host?wait=x",
+    "redis://host?wait_ms=100",
+    "redis://host?wait=1&wait_ms=1501",
+    "redis://host?wait=1&wait_ms=",
     "redis://:secret@host?password_file=/p",
     "rediss://host?cert=/c.pem",
     "redis+unix://run/redis.sock",
