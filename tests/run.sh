@@ -5,10 +5,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
     cat <<'END'
-usage: tests/run.sh [--only units|fuzz|system] [FILTER]
+usage: tests/run.sh [--only units|fuzz|system] [--soak] [FILTER]
   units   each unit test and each fuzz target over its corpus, with sanitizers and as released
   fuzz    each fuzz target on libFuzzer, for FUZZ_SECONDS (20) each
   system  each script tests/system/test_*.sh on the released programs, SYSTEM_SECONDS (300) at most
+  --soak  only tests/system/soak.sh: thousands of devices, each process killed in turn, all restarted
 FILTER is a regular expression on names such as shared/cid, fuzz/frame, system/nat.
 
 A system test is run with BUILD set to the build folder, PEERS to the foreign clients and TMPDIR
@@ -17,6 +18,7 @@ END
 }
 
 only=
+soak=
 filter=.
 while (($#)); do
     case $1 in
@@ -27,6 +29,10 @@ while (($#)); do
                 exit 2
             }
             shift
+            ;;
+        --soak)
+            soak=1
+            only=system
             ;;
         --help | -h)
             usage
@@ -141,6 +147,11 @@ system() {
     BUILD=$PWD/build/release
     PEERS=$(deploy/deps.sh --prefix)/peers
     export BUILD PEERS
+    if [[ $soak ]]; then
+        SYSTEM_SECONDS=1200 system_one tests/system/soak.sh system/soak
+        cat "$work/system.log"
+        return
+    fi
     for script in tests/system/test_*.sh; do
         name=system/${script##*/test_}
         name=${name%.sh}
