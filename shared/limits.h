@@ -157,6 +157,7 @@
 #define OBSERVATION_RETRY_MAX_MS 3600000
 #define ECHO_REPLY_MAX 1024     /* octets that the resource /echo makes up */
 #define PLUGTEST_VALUE_MAX 8192   /* octets of a conformance resource; more: 4.13 */
+#define PLUGTEST_TICK_MS 5000     /* between two states of what changes of itself */
 #define PLUGTEST_WAITS_MAX 64     /* requests to /separate at once; more: 5.03 */
 #define PLUGTEST_SEPARATE_MS 2000 /* how long one takes */
 #define RATE_MAX 1000000       /* requests a second that one peer may be bounded to */

@@ -289,6 +289,20 @@ void observer_cancel(struct observers *observers, const struct coap_peer *peer, 
         observer_remove(observers, observer, why);
 }
 
+void subject_abandon(struct observers *observers, struct octets path)
+{
+    struct subject *subject = subject_by_path(&observers->subjects, path);
+    while (subject) {
+        if (!subject->observers) {
+            subject = subject->same_path;
+            continue;
+        }
+        observer_remove(observers, subject->observers, OBSERVER_DEREGISTERED);
+        /* The last one may have taken the subject along. */
+        subject = subject_by_path(&observers->subjects, path);
+    }
+}
+
 /* Whoever held it has told it of changes that we cannot know of, and not of the last perhaps. */
 static void resume(struct observers *observers, struct observer *observer,
                    const struct relation_value *value)

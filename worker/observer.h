@@ -189,6 +189,9 @@ void subject_rendered(struct observers *observers, struct subject *subject, uint
 void subject_not_rendered(struct observers *observers, struct subject *subject,
                           struct coap_now now);
 
+/* Takes all observers of the path off the list, without a word to them. */
+void subject_abandon(struct observers *observers, struct octets path);
+
 /* --- time --- */
 
 void observers_run(struct observers *observers, struct coap_now now);

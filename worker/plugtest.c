@@ -17,6 +17,9 @@ static const struct definition {
     [PLUGTEST_LOCATION] = {"/location1/location2/location3", NULL},
     [PLUGTEST_LARGE_UPDATE] = {"/large-update", "small, before it is updated"},
     [PLUGTEST_LARGE_CREATED] = {"/large-create", NULL},
+    [PLUGTEST_OBS] = {"/obs", "tick 0\n"},
+    [PLUGTEST_OBS_NON] = {"/obs-non", "tick 0\n"},
+    [PLUGTEST_OBS_LARGE] = {"/obs-large", "tick 0\n"},
 };
 
 static void set(struct plugtest_value *value, uint16_t format, struct octets octets)
@@ -48,7 +51,22 @@ void plugtest_free(struct plugtest *plugtest)
     free(plugtest);
 }
 
-static struct plugtest_value *value_of(const struct resource_call *call)
+void plugtest_run(struct plugtest *plugtest, struct coap *coap, struct coap_now now)
+{
+    if (plugtest->tick_ms <= now.ms) {
+        plugtest->tick_ms = now.ms + PLUGTEST_TICK_MS;
+        plugtest_tick(plugtest, coap);
+    }
+    plugtest_answer(plugtest, coap, now);
+}
+
+uint64_t plugtest_next_ms(const struct plugtest *plugtest)
+{
+    uint64_t answer_ms = plugtest_answer_ms(plugtest);
+    return answer_ms < plugtest->tick_ms ? answer_ms : plugtest->tick_ms;
+}
+
+struct plugtest_value *plugtest_value_of(const struct resource_call *call)
 {
     size_t name = 0;
     while (strcmp(definitions[name].path, call->resource->path) != 0)
@@ -66,7 +84,7 @@ static void tag(const struct plugtest_value *value, uint8_t etag[MESSAGE_ETAG_MA
 
 void plugtest_state(const struct resource_call *call, struct resource_state *state)
 {
-    const struct plugtest_value *value = value_of(call);
+    const struct plugtest_value *value = plugtest_value_of(call);
     state->exists = value->exists;
     state->etag_length = MESSAGE_ETAG_MAX;
     tag(value, state->etag);
@@ -74,7 +92,7 @@ void plugtest_state(const struct resource_call *call, struct resource_state *sta
 
 enum resource_outcome plugtest_get(const struct resource_call *call, struct resource_reply *reply)
 {
-    const struct plugtest_value *value = value_of(call);
+    const struct plugtest_value *value = plugtest_value_of(call);
     uint8_t etag[MESSAGE_ETAG_MAX];
     if (!value->exists) {
         resource_fail(reply, CODE_NOT_FOUND, "");
@@ -108,7 +126,7 @@ static bool take_body(const struct resource_call *call, struct plugtest_value *v
 
 enum resource_outcome plugtest_put(const struct resource_call *call, struct resource_reply *reply)
 {
-    struct plugtest_value *value = value_of(call);
+    struct plugtest_value *value = plugtest_value_of(call);
     bool existed = value->exists;
     if (take_body(call, value, reply))
         reply->code = existed ? CODE_CHANGED : CODE_CREATED;
@@ -120,7 +138,7 @@ enum resource_outcome plugtest_put(const struct resource_call *call, struct reso
 enum resource_outcome plugtest_delete(const struct resource_call *call,
                                       struct resource_reply *reply)
 {
-    value_of(call)->exists = false;
+    plugtest_value_of(call)->exists = false;
     reply->code = CODE_DELETED;
     return RESOURCE_DONE;
 }

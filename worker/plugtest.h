@@ -1,6 +1,7 @@
-/* The resources of the ETSI CoAP plugtests (TD_COAP_CORE, TD_COAP_LINK, TD_COAP_BLOCK), there only
- * with --plugtest: what each does is in the test descriptions, which name them. Their state is of
- * this process only: PLUGTEST_VALUES values of PLUGTEST_VALUE_MAX octets, allocated once. */
+/* The resources of the ETSI CoAP plugtests (TD_COAP_CORE, TD_COAP_LINK, TD_COAP_BLOCK,
+ * TD_COAP_OBS), there only with --plugtest: what each does is in the test descriptions, which name
+ * them. Their state is of this process only: PLUGTEST_VALUES values of PLUGTEST_VALUE_MAX octets,
+ * allocated once. */
 #ifndef HOLDFAST_WORKER_PLUGTEST_H
 #define HOLDFAST_WORKER_PLUGTEST_H
 
@@ -21,11 +22,15 @@ enum plugtest_name {
     PLUGTEST_LOCATION,
     PLUGTEST_LARGE_UPDATE,
     PLUGTEST_LARGE_CREATED,
+    PLUGTEST_OBS,
+    PLUGTEST_OBS_NON,
+    PLUGTEST_OBS_LARGE,
     PLUGTEST_VALUES
 };
 
 struct plugtest_value {
     bool exists;
+    bool has_turned; /* its last change was one of its format */
     uint16_t format;
     size_t length;
     uint8_t bytes[PLUGTEST_VALUE_MAX];
@@ -42,14 +47,16 @@ struct plugtest {
     struct plugtest_value values[PLUGTEST_VALUES];
     struct plugtest_wait waits[PLUGTEST_WAITS_MAX]; /* a ring; what came first is due first */
     size_t wait_first, wait_count;
+    unsigned ticks;
+    uint64_t tick_ms; /* when the next one is due */
 };
 
 MUST_USE enum status plugtest_new(struct plugtest **plugtest);
 void plugtest_free(struct plugtest *plugtest); /* or NULL */
 
-/* Answers what is due. */
+/* Answers what is due, and changes what changes of itself. */
 void plugtest_run(struct plugtest *plugtest, struct coap *coap, struct coap_now now);
-/* When that is; UINT64_MAX: nothing waits. */
+/* When that is. */
 uint64_t plugtest_next_ms(const struct plugtest *plugtest);
 
 /* --- handlers --- */
@@ -73,7 +80,20 @@ void plugtest_write_large(struct writer *writer);
 resource_handler plugtest_large, plugtest_large_post;
 resource_handler plugtest_large_create, plugtest_large_created, plugtest_large_remove;
 
+/* plugtest_observe.c */
+resource_handler plugtest_observed, plugtest_observed_put, plugtest_observed_delete;
+/* POST: all that observe /obs are forgotten, as if the server had begun anew. */
+resource_handler plugtest_forget;
+/* What changes of itself has another state. */
+void plugtest_tick(struct plugtest *plugtest, struct coap *coap);
+
+/* The value that the call's row is about. */
+struct plugtest_value *plugtest_value_of(const struct resource_call *call);
+
 /* plugtest_separate.c */
 resource_handler plugtest_separate;
+/* What has waited for long enough is answered; when that is, UINT64_MAX: nothing waits. */
+void plugtest_answer(struct plugtest *plugtest, struct coap *coap, struct coap_now now);
+uint64_t plugtest_answer_ms(const struct plugtest *plugtest);
 
 #endif

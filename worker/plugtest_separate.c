@@ -41,9 +41,9 @@ static void answer(struct coap *coap, const struct plugtest_wait *wait, struct c
     (void)coap_answer(coap, wait->ticket, now, &reply);
 }
 
-void plugtest_run(struct plugtest *plugtest, struct coap *coap, struct coap_now now)
+void plugtest_answer(struct plugtest *plugtest, struct coap *coap, struct coap_now now)
 {
-    while (plugtest_next_ms(plugtest) <= now.ms) {
+    while (plugtest_answer_ms(plugtest) <= now.ms) {
         const struct plugtest_wait wait = plugtest->waits[plugtest->wait_first];
         plugtest->wait_first = (plugtest->wait_first + 1) % PLUGTEST_WAITS_MAX;
         plugtest->wait_count--;
@@ -51,7 +51,7 @@ void plugtest_run(struct plugtest *plugtest, struct coap *coap, struct coap_now 
     }
 }
 
-uint64_t plugtest_next_ms(const struct plugtest *plugtest)
+uint64_t plugtest_answer_ms(const struct plugtest *plugtest)
 {
     return plugtest->wait_count > 0 ? plugtest->waits[plugtest->wait_first].due_ms : UINT64_MAX;
 }

@@ -10,12 +10,14 @@
 #include "worker/whoami.h"
 
 /* With its handlers of GET, POST, PUT and DELETE. */
-#define PLUGTEST(name, get, post, put, delete, ...)                                                \
-    {                                                                                              \
-        .path = (name), .plain = true, .plugtest = true,                                           \
-        .handlers = {[CODE_GET] = (get), [CODE_POST] = (post), [CODE_PUT] = (put),                 \
-                     [CODE_DELETE] = (delete)},                                                    \
-        __VA_ARGS__                                                                                \
+#define PLUGTEST(name, get, post, put, delete, ...)      \
+    {                                                    \
+        .path = (name), .plain = true, .plugtest = true, \
+        .handlers = {[CODE_GET] = (get),                 \
+                     [CODE_POST] = (post),               \
+                     [CODE_PUT] = (put),                 \
+                     [CODE_DELETE] = (delete)},          \
+        __VA_ARGS__                                      \
     }
 
 const struct resource coap_resources[] = {
@@ -62,13 +64,21 @@ const struct resource coap_resources[] = {
     PLUGTEST("/separate", plugtest_separate, NULL, NULL, NULL, .defers = true),
     PLUGTEST("/large", plugtest_large, NULL, NULL, NULL, .size = PLUGTEST_LARGE_SIZE),
     PLUGTEST("/large-update", plugtest_get, NULL, plugtest_put, NULL, .state = plugtest_state,
-             .size = PLUGTEST_VALUE_MAX),
-    PLUGTEST("/large-create", NULL, plugtest_large_create, NULL, NULL),
+             .size = PLUGTEST_VALUE_MAX, .body_max = PLUGTEST_VALUE_MAX),
+    PLUGTEST("/large-create", NULL, plugtest_large_create, NULL, NULL,
+             .body_max = PLUGTEST_VALUE_MAX),
     PLUGTEST("/large-create", plugtest_large_created, NULL, NULL, plugtest_large_remove,
              .state = plugtest_state, .prefix = true, .unlisted = true),
     PLUGTEST("/large-post", NULL, plugtest_large_post, NULL, NULL),
     PLUGTEST("/large-separate", plugtest_separate, NULL, NULL, NULL, .defers = true,
              .size = PLUGTEST_LARGE_SIZE),
+    PLUGTEST("/obs", plugtest_observed, NULL, plugtest_observed_put, plugtest_observed_delete,
+             .state = plugtest_state, .observable = true),
+    PLUGTEST("/obs-non", plugtest_observed, NULL, plugtest_observed_put, plugtest_observed_delete,
+             .state = plugtest_state, .observable = true),
+    PLUGTEST("/obs-large", plugtest_observed, NULL, NULL, NULL, .observable = true,
+             .size = PLUGTEST_LARGE_SIZE),
+    PLUGTEST("/obs-reset", NULL, plugtest_forget, NULL, NULL),
     PLUGTEST("/link1", plugtest_text, NULL, NULL, NULL, .type = "Type1 Type2", .interface = "If1"),
     PLUGTEST("/link2", plugtest_text, NULL, NULL, NULL, .type = "Type2 Type3", .interface = "If2"),
     PLUGTEST("/link3", plugtest_text, NULL, NULL, NULL, .type = "Type1 Type3", .interface = "foo"),

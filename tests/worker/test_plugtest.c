@@ -110,7 +110,8 @@ Test(plugtest, one_request_after_another)
         {"LINK_06",
          {.uri = "/.well-known/core?sz=*"},
          CODE_CONTENT,
-         "</large>;sz=\"1792\",</large-update>;sz=\"8192\",</large-separate>;sz=\"1792\""},
+         "</large>;sz=\"1792\",</large-update>;sz=\"8192\",</large-separate>;sz=\"1792\","
+         "</obs-large>;sz=\"1792\";obs"},
         {"LINK_08", {.uri = "/.well-known/core?href=/link*"}, CODE_CONTENT, NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -226,4 +227,61 @@ Test(plugtest, no_more_than_so_many_wait)
         bench.sent_count = 0;
     }
     cr_expect_eq(coap_bench_ask(&bench, &peer, 4000, &ask), COAP_SILENCE, "there is room again");
+}
+
+/* The one notification since the last, to an observer over plain CoAP. */
+static struct message notification(void)
+{
+    struct message message;
+    coap_bench_take(&bench, &message);
+    return message;
+}
+
+static void answer_confirmable(const struct message *message)
+{
+    uint8_t ack[] = {0x60, 0, (uint8_t)(message->id >> 8), (uint8_t)message->id};
+    if (message->type == MESSAGE_CON)
+        coap_bench_receive(&bench, &bench.plain, 1000, ack, sizeof ack);
+}
+
+/* TD_COAP_OBS_07, 08 and 09, and what stands for a server that begins anew in TD_COAP_OBS_04 */
+Test(plugtest, tells_observers_of_what_is_written)
+{
+    static const struct {
+        const char *name;
+        struct ask ask;
+        uint8_t told; /* 0: nothing */
+    } rows[] = {
+        {"PUT", {.uri = "/obs", .code = CODE_PUT, .payload = "put"}, CODE_CONTENT},
+        {"another format",
+         {.uri = "/obs", .code = CODE_PUT, .payload = "<x/>", .has_format = true, .format = 41},
+         CODE_NOT_ACCEPTABLE},
+        {"DELETE", {.uri = "/obs", .code = CODE_DELETE}, CODE_NOT_FOUND},
+        {"forgotten", {.uri = "/obs-reset", .code = CODE_POST}, 0},
+    };
+    coap_bench_run(&bench, 1000);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct ask restore = {.uri = "/obs", .code = CODE_PUT, .payload = "before"};
+        const struct ask observe = {.id = (uint16_t)(100 + i),
+                                    .token = "o",
+                                    .uri = "/obs",
+                                    .options = {{OPTION_OBSERVE, 0, NULL}}};
+        struct message message = answer_to(&restore);
+        bench.sent_count = 0;
+        cr_assert_eq(coap_bench_ask(&bench, &bench.plain, 1000, &observe), COAP_REPLY);
+        cr_assert_eq(message_parse(&message, bench.reply, bench.reply_length), MESSAGE_OK);
+        cr_assert_eq(message.code, CODE_CONTENT, "%s", rows[i].name);
+        message = answer_to(&rows[i].ask);
+        cr_expect_eq(MESSAGE_CODE_CLASS(message.code), 2, "%s", rows[i].name);
+        coap_bench_run(&bench, 1001);
+        cr_assert_eq(bench.sent_count, rows[i].told ? 1 : 0, "%s", rows[i].name);
+        if (rows[i].told) {
+            message = notification();
+            cr_expect_eq(message.code, rows[i].told, "%s", rows[i].name);
+            answer_confirmable(&message);
+        }
+        const struct ask forget = {.uri = "/obs-reset", .code = CODE_POST};
+        (void)answer_to(&forget);
+        bench.sent_count = 0;
+    }
 }
