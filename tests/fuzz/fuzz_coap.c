@@ -57,7 +57,7 @@ static void receive(struct coap *coap, const struct coap_peer *peer, uint64_t no
         require(peer->session_id != 0 && writer_length(&reply) == 0);
         enum coap_saved saved = length & 1 ? COAP_STORED : COAP_NOT_STORED;
         outcome = coap_committed(coap, peer->session_id, commit.message_id, saved, now_ms, &reply);
-        require(outcome == COAP_REPLY && writer_ok(&reply));
+        require((outcome == COAP_REPLY || outcome == COAP_SILENCE) && writer_ok(&reply));
     }
     require((outcome == COAP_REPLY) == (writer_length(&reply) > 0));
     if (outcome == COAP_REPLY)
@@ -76,7 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct session session = {.identity = identity};
     uint64_t now_ms = 0;
     require(metrics_init(&metrics, worker_metrics, WORKER_METRICS_COUNT, 1) == STATUS_OK);
-    struct coap_options options = {.hash_key = {1, 2},
+    struct coap_options options = {.request_rate = 1000,
+                                   .hash_key = {1, 2},
                                    .exchanges_max = 16,
                                    .timing = COAP_TIMING_DEFAULT,
                                    .observe = COAP_OBSERVE_DEFAULT,

@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# The test descriptions of the ETSI CoAP plugtests (CoAP#4: TD_COAP_CORE, TD_COAP_LINK) against
-# `holdfast up --plugtest`, over DTLS. One case after another, as a table:
+# The test descriptions of the ETSI CoAP plugtests (CoAP#4: TD_COAP_CORE, TD_COAP_LINK, TD_COAP_BLOCK,
+# TD_COAP_OBS) against
+# a worker with --plugtest, over DTLS. One case after another, as a table:
 #
 #   $ OPTIONS... PATH      libcoap's coap-client asks; what it shows of sent and received messages
 #   = REGEX                which must match
+#   % WHAT                 the body that it got is the one of that name, octet by octet
 #   > TYPE CODE ID TOKEN [NUMBER=VALUE...] [=TEXT]   sends a message through coap_probe
+#   << REGEX               a message like this comes, after others
+#   & NAME N, + NAME N     group N is an Observe value, and one that follows the last of that name
+#   ~ METRIC VALUE         the metric comes to this value
 #   < REGEX                what comes next, spelled alike, must match all of it
 #
 # What must not come any more would come before the answer of /separate, which takes two seconds.
@@ -12,9 +17,9 @@
 # m1, m2... are message ids and t1, t2... tokens of the case, {1}, {2}... what the groups of the last
 # REGEX with groups have matched. Options: 4 ETag, 8 Location-Path, 11 Uri-Path, 12 Content-Format,
 # 15 Uri-Query, 17 Accept, 20 Location-Query.
-# shellcheck source-path=SCRIPTDIR source=lib.sh
-source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-need curl
+# shellcheck source-path=SCRIPTDIR source=cluster.sh
+source "$(dirname "${BASH_SOURCE[0]}")/cluster.sh"
+need curl openssl
 
 client=$PEERS/mbedtls/coap-client
 passed=()
@@ -35,6 +40,7 @@ fill() { # line
             PUT) word=0.03 ;;
             DELETE) word=0.04 ;;
         esac
+        word=${word//'{sent}'/$TMPDIR/sent}
         while [[ $word =~ \{([1-9])\} ]]; do
             word=${word//"${BASH_REMATCH[0]}"/${captured[BASH_REMATCH[1]]}}
         done
@@ -54,9 +60,37 @@ matches() { # what got line [whole]
 run_client() { # options... path
     local words
     read -ra words <<<"$(fill "$1")"
-    shown=$("$client" -v 7 -B 10 -d 0 -u "$identity" -k "0x$key" "${words[@]:0:${#words[@]}-1}" \
+    shown=$("$client" -v 7 -B 10 -d 0 -o "$TMPDIR/body" -u "$identity" -k "0x$key" "${words[@]:0:${#words[@]}-1}" \
         "coaps://127.0.0.1:$coaps_port${words[-1]}" 2>&1) || true
     shown=$(grep '^v:1 ' <<<"$shown") || fail "coap-client: $1"
+}
+
+# Bodies by name: what /large gives, and what is sent to others.
+body() { # name
+    case $1 in
+        large) printf 'line %02d of what takes more than one block to tell             |\n' {1..28} | tr '|' ' ' ;;
+        sent) printf 'and %04d of what is sent in blocks\n' {1..60} ;;
+    esac
+}
+
+# Observe values: "sequence number arithmetic modulo 2**24".
+declare -A numbers
+follows() { # name number
+    (((($2 - numbers[$1]) & 0xffffff) - 1 < 0x7fffff && $2 != numbers[$1])) ||
+        fail "Observe $2 after ${numbers[$1]}"
+    numbers[$1]=$2
+}
+
+# What comes before it is of no account.
+until_it_comes() { # line
+    local regex
+    regex=^$(fill "$1")\$
+    answer=
+    until [[ $answer =~ $regex ]]; do
+        ask probe 'receive 10000'
+        [[ $answer != silence ]] || fail "never came: $1"
+    done
+    matches "<< $1" "$answer" "$1" whole
 }
 
 etsi() { # name title, the table on stdin
@@ -68,9 +102,18 @@ etsi() { # name title, the table on stdin
         case $mark in
             '$') run_client "$line" ;;
             '=') matches "$1" "$shown" "$line" ;;
+            '%') expect_eq "the body $line" "$(<"$TMPDIR/body")" "$(body "$line")" ;;
             '>')
                 ask probe "send $(fill "$line")"
                 expect_eq "> $line" "$answer" sent
+                ;;
+            '&') numbers[${line% *}]=${captured[${line#* }]} ;;
+            '+') follows "${line% *}" "${captured[${line#* }]}" ;;
+            '~')
+                http=${worker_http[1]} await_metric "${line% *}" "${line##* }"
+                ;;
+            '<<')
+                until_it_comes "$line"
                 ;;
             '<')
                 ask probe 'receive 10000'
@@ -295,11 +338,249 @@ END
 END
 }
 
-export HOLDFAST_ACK_TIMEOUT_MS=500 HOLDFAST_MAX_RETRANSMIT=3
-node_start node --plugtest --store memory:
-program_start probe "$bin/tests/coap_probe" --server "127.0.0.1:$coaps_port" --psk "$identity:$key"
+blocks() {
+    body sent >"$TMPDIR/sent"
+    etsi TD_COAP_BLOCK_01 'GET, early negotiation' <<'END'
+$ -b 64 /large
+= CON c:GET [^v]*Block2:0/_/64
+= ACK c:2.05 [^v]*Block2:0/M/64
+= ACK c:2.05 [^v]*Block2:27/_/64
+% large
+> CON GET m1 t1 11=large 23=3/0/64
+< ACK 2.05 m1 t1 4=0x[0-9a-f]+ 12=#0 23=3/1/64 .*=line 04 .*
+END
+    etsi TD_COAP_BLOCK_02 'GET, late negotiation' <<'END'
+$ /large
+= ACK c:2.05 [^v]*Block2:0/M/1024
+= ACK c:2.05 [^v]*Block2:1/_/1024
+% large
+> CON GET m1 t1 11=large
+< ACK 2.05 m1 t1 4=0x[0-9a-f]+ 12=#0 23=0/1/1024 .*=line 01 .*
+> CON GET m2 t2 11=large 23=4/0/256
+< ACK 2.05 m2 t2 4=0x[0-9a-f]+ 12=#0 23=4/1/256 .*=line 17 .*
+> CON GET m3 t3 11=large 23=6/0/256
+< ACK 2.05 m3 t3 4=0x[0-9a-f]+ 12=#0 23=6/0/256 .*=line 25 .*
+END
+    etsi TD_COAP_BLOCK_03 'PUT' <<'END'
+$ -m put -t 0 -b 64 -f {sent} /large-update
+= ACK c:2.31 [^v]*Block1:0/M/64
+= ACK c:2.04 [^v]*Block1:32/_/64
+$ /large-update
+= ACK c:2.05 [^v]*Block2:0/M/1024
+% sent
+END
+    etsi TD_COAP_BLOCK_04 'POST' <<'END'
+$ -m post -t 0 -b 64 -f {sent} /large-create
+= ACK c:2.31 [^v]*Block1:0/M/64
+= ACK c:2.01 [^v]*Location-Path:large-create, Location-Path:1, [^v]*Block1:32/_/64
+$ /large-create/1
+= ACK c:2.05
+% sent
+END
+    etsi TD_COAP_BLOCK_05 'POST, blocks both ways' <<'END'
+$ -m post -t 0 -b 64 -f {sent} /large-post
+= ACK c:2.31 [^v]*Block1:0/M/64
+= ACK c:2.04 [^v]*Block2:0/M/1024, Block1:32/_/64
+= CON c:POST [^v]*Block2:1/_/1024
+= ACK c:2.04 [^v]*Block2:1/_/1024
+% large
+END
+    etsi TD_COAP_BLOCK_06 'GET, blocks of 16 octets' <<'END'
+$ -b 16 /large
+= ACK c:2.05 [^v]*Block2:0/M/16
+= ACK c:2.05 [^v]*Block2:111/_/16
+% large
+END
+}
+
+observers='holdfast_observations{role="server"}'
+
+# A change is made by another client, coap-client, on a session of its own.
+observe() {
+    etsi TD_COAP_OBS_01 'confirmable notifications' <<'END'
+> CON GET m1 t1 6=#0 11=obs
+< ACK 2.05 m1 t1 4=0x[0-9a-f]+ 6=#([0-9]+) 12=#0 14=#5 =.+
+& obs 1
+<< CON 2.05 ([0-9]+) t1 4=0x[0-9a-f]+ 6=#([0-9]+) 12=#0 14=#5 =tick.*
++ obs 2
+> ACK 0.00 {1} -
+$ -m put -t 0 -e new /obs
+<< CON 2.05 ([0-9]+) t1 4=0x[0-9a-f]+ 6=#([0-9]+) 12=#0 14=#5 =new
++ obs 2
+> ACK 0.00 {1} -
+> CON GET m2 t1 6=#1 11=obs
+<< ACK 2.05 m2 t1 4=0x[0-9a-f]+ 12=#0 14=#5 =.+
+$ -s 6 /obs
+= ACK c:2.05 [^v]*Observe:[0-9]+
+= CON c:2.05 [^v]*Observe:[0-9]+, Content-Format:text/plain
+END
+    etsi TD_COAP_OBS_04 'the server has forgotten its observers' <<'END'
+> CON GET m1 t1 6=#0 11=obs
+< ACK 2.05 m1 t1 .*6=#[0-9]+ .*
+$ -m post /obs-reset
+= ACK c:2.04
+$ -m put -t 0 -e unheard /obs
+= ACK c:2.0[14]
+> CON GET m2 t2 11=separate
+< ACK 0.00 m2 -
+< CON 2.05 ([0-9]+) t2 .*
+> ACK 0.00 {1} -
+> CON GET m3 t1 6=#0 11=obs
+< ACK 2.05 m3 t1 .*6=#([0-9]+) .*
+& obs 1
+<< CON 2.05 ([0-9]+) t1 .*6=#([0-9]+) .*
++ obs 2
+> ACK 0.00 {1} -
+> CON GET m4 t1 6=#1 11=obs
+<< ACK 2.05 m4 t1 .*
+END
+    etsi TD_COAP_OBS_05 'the client is off' <<END
+> CON GET m1 t1 6=#0 11=obs
+< ACK 2.05 m1 t1 .*6=#[0-9]+ .*
+$ -m put -t 0 -e new /obs
+<< CON 2.05 [0-9]+ t1 .*6=#[0-9]+ .*
+~ $observers 0
+> CON 0.00 m2 -
+<< RST 0.00 m2 -
+END
+    etsi TD_COAP_OBS_06 'the client says RST' <<'END'
+> CON GET m1 t1 6=#0 11=obs
+< ACK 2.05 m1 t1 .*6=#[0-9]+ .*
+$ -m put -t 0 -e new /obs
+<< CON 2.05 ([0-9]+) t1 .*6=#[0-9]+ .*
+> RST 0.00 {1} -
+$ -m put -t 0 -e unheard /obs
+> CON GET m2 t2 11=separate
+< ACK 0.00 m2 -
+< CON 2.05 ([0-9]+) t2 .*
+> ACK 0.00 {1} -
+END
+    etsi TD_COAP_OBS_07 'DELETE' <<'END'
+> CON GET m1 t1 6=#0 11=obs
+< ACK 2.05 m1 t1 .*6=#[0-9]+ .*
+$ -m delete /obs
+= ACK c:2.02
+<< CON 4.04 ([0-9]+) t1
+> ACK 0.00 {1} -
+$ -m put -t 0 -e unheard /obs
+> CON GET m2 t2 11=separate
+< ACK 0.00 m2 -
+< CON 2.05 ([0-9]+) t2 .*
+> ACK 0.00 {1} -
+END
+    etsi TD_COAP_OBS_08 'another Content-Format' <<'END'
+> CON GET m1 t1 6=#0 11=obs
+< ACK 2.05 m1 t1 .*6=#[0-9]+ .*
+$ -m put -t application/xml -e <xml/> /obs
+= ACK c:2.04
+<< CON 4.06 ([0-9]+) t1
+> ACK 0.00 {1} -
+$ -m put -t 0 -e unheard /obs
+> CON GET m2 t2 11=separate
+< ACK 0.00 m2 -
+< CON 2.05 ([0-9]+) t2 .*
+> ACK 0.00 {1} -
+END
+    etsi TD_COAP_OBS_09 'PUT' <<'END'
+> CON GET m1 t1 6=#0 11=obs
+< ACK 2.05 m1 t1 .*6=#([0-9]+) .*
+& obs 1
+$ -m put -t 0 -e put /obs
+= ACK c:2.04
+<< CON 2.05 ([0-9]+) t1 .*6=#([0-9]+) 12=#0 .*=put
++ obs 2
+> ACK 0.00 {1} -
+> CON GET m2 t1 6=#1 11=obs
+<< ACK 2.05 m2 t1 .*
+END
+    etsi TD_COAP_OBS_10 'GET without Observe leaves the observation' <<'END'
+> CON GET m1 t1 6=#0 11=obs
+< ACK 2.05 m1 t1 .*6=#([0-9]+) .*
+& obs 1
+> CON GET m2 t2 11=obs
+<< ACK 2.05 m2 t2 4=0x[0-9a-f]+ 12=#0 .*
+$ -m put -t 0 -e still /obs
+<< CON 2.05 ([0-9]+) t1 .*6=#([0-9]+) 12=#0 .*=still
++ obs 2
+> ACK 0.00 {1} -
+> CON GET m3 t1 6=#1 11=obs
+<< ACK 2.05 m3 t1 .*
+END
+    # While one is not acknowledged no other comes, and then the newest.
+    etsi TD_COAP_OBS_11 'notifications lost' <<'END'
+> CON GET m1 t1 6=#0 11=obs
+< ACK 2.05 m1 t1 .*6=#([0-9]+) .*
+& obs 1
+$ -m put -t 0 -e lost /obs
+<< CON 2.05 ([0-9]+) t1 .*6=#([0-9]+) 12=#0 .*
++ obs 2
+<< CON 2.05 {1} t1 .*
+$ -m put -t 0 -e newest /obs
+<< CON 2.05 ([0-9]+) t1 .*
+> ACK 0.00 {1} -
+<< CON 2.05 ([0-9]+) t1 .*6=#([0-9]+) 12=#0 .*=newest
+> ACK 0.00 {1} -
+> CON GET m2 t1 6=#1 11=obs
+<< ACK 2.05 m2 t1 .*
+END
+    etsi TD_COAP_OBS_12 'GET with Observe 1 ends it' <<'END'
+> CON GET m1 t1 6=#0 11=obs
+< ACK 2.05 m1 t1 .*6=#[0-9]+ .*
+> CON GET m2 t1 6=#1 11=obs
+<< ACK 2.05 m2 t1 4=0x[0-9a-f]+ 12=#0 .*
+$ -m put -t 0 -e unheard /obs
+> CON GET m3 t3 11=separate
+< ACK 0.00 m3 -
+< CON 2.05 ([0-9]+) t3 .*
+> ACK 0.00 {1} -
+END
+    etsi TD_COAP_OBS_13 'large, in blocks' <<'END'
+> CON GET m1 t1 6=#0 11=obs-large
+< ACK 2.05 m1 t1 4=0x[0-9a-f]+ 6=#([0-9]+) 12=#0 14=#5 23=0/1/1024 .*
+& large 1
+> CON GET m2 t2 11=obs-large 23=1/0/1024
+<< ACK 2.05 m2 t2 4=0x[0-9a-f]+ 12=#0 14=#5 23=1/0/1024 .*
+<< CON 2.05 ([0-9]+) t1 4=0x[0-9a-f]+ 6=#([0-9]+) 12=#0 14=#5 23=0/1/1024 .*=tick.*
++ large 2
+> ACK 0.00 {1} -
+> CON GET m3 t1 6=#1 11=obs-large
+<< ACK 2.05 m3 t1 .*
+END
+}
+
+observe_non() {
+    etsi TD_COAP_OBS_02 'non-confirmable notifications' <<'END'
+> NON GET m1 t1 6=#0 11=obs-non
+< NON 2.05 [0-9]+ t1 4=0x[0-9a-f]+ 6=#([0-9]+) 12=#0 14=#5 =.+
+& non 1
+<< NON 2.05 [0-9]+ t1 4=0x[0-9a-f]+ 6=#([0-9]+) 12=#0 14=#5 =tick.*
++ non 1
+<< NON 2.05 [0-9]+ t1 4=0x[0-9a-f]+ 6=#([0-9]+) 12=#0 14=#5 =tick.*
++ non 1
+END
+}
+
+start() { # name
+    store_url=lmdb:$TMPDIR/store-$1
+    cluster_start 1
+    coaps_port=${lb_port[1]}
+    program_start probe "$bin/tests/coap_probe" --server "127.0.0.1:$coaps_port" \
+        --psk "$identity:$key"
+}
+
+stop() {
+    probe_stop probe
+    cluster_stop
+}
+
+export HOLDFAST_PLUGTEST=yes HOLDFAST_ACK_TIMEOUT_MS=150 HOLDFAST_MAX_RETRANSMIT=3
+HOLDFAST_OBSERVE_CONFIRM_EVERY=1 start confirmable
 core
 links
-probe_stop probe
-node_stop
+blocks
+observe
+stop
+start usual
+observe_non
+stop
 echo "cases: ${#passed[@]}"

@@ -45,6 +45,9 @@ static const struct resource table[] = {
      .state = state_of},
     {.path = "/gone", .handlers = {[CODE_PUT] = handle_put}, .state = state_of_none},
     {.path = "/later", .handlers = {[CODE_PUT] = handle_put}, .judges_conditions = true},
+    {.path = "/parts",
+     .handlers = {[CODE_FETCH] = handle_get, [CODE_PATCH] = handle_put, [CODE_IPATCH] = handle_put},
+     .consumes = {{FORMAT_JSON}, 1}},
 };
 
 #define ANY 0xffff
@@ -68,6 +71,22 @@ Test(resource, selects_the_handler_or_says_why_not)
          ANY,
          0},
         {"over DTLS all is there", false, {.uri = "/open"}, handle_get, ANY, 0},
+        /* RFC 8132 section 6 */
+        {"FETCH", false, {.uri = "/parts", .code = CODE_FETCH}, handle_get, ANY, 0},
+        {"PATCH", false, {.uri = "/parts", .code = CODE_PATCH}, handle_put, ANY, 0},
+        {"iPATCH", false, {.uri = "/parts", .code = CODE_IPATCH}, handle_put, ANY, 0},
+        {"PATCH in what is not read",
+         false,
+         {.uri = "/parts", .code = CODE_PATCH, .has_format = true, .format = FORMAT_CBOR},
+         NULL,
+         ANY,
+         CODE_UNSUPPORTED_FORMAT},
+        {"FETCH without handler",
+         false,
+         {.uri = "/shut", .code = CODE_FETCH},
+         NULL,
+         ANY,
+         CODE_METHOD_NOT_ALLOWED},
         {"below a prefix", true, {.uri = "/tree/a/b"}, handle_get, ANY, 0},
         {"the prefix itself", true, {.uri = "/tree"}, handle_get, ANY, 0},
         {"below what is no prefix", true, {.uri = "/open/a"}, NULL, ANY, CODE_NOT_FOUND},
