@@ -113,6 +113,7 @@ static void tell(struct observers *observers, struct observer *observer)
     move_to_end(observer);
     observer->owed = false;
     observer->told = true;
+    observer->generation = observer->subject->generation % OBSERVER_GENERATIONS;
     observer->message_id = observers->options.message_id(observers->options.owner, &who);
     if (is_confirmable(observers, observer))
         confirm(observers, observer, &who);
@@ -180,8 +181,14 @@ void notification_serve(struct observers *observers, struct observer_peer *peer)
         set_timer(observers, peer);
 }
 
+/* Nothing, if its timer came before the round, and it has been told of this state. The few bits of
+ * its generation say so for sure only as long as it cannot have missed so many. */
 static void owe(struct observers *observers, struct observer *observer)
 {
+    const struct subject *subject = observer->subject;
+    if (!observer->owed && subject->behind < OBSERVER_GENERATIONS - 1 &&
+        observer->generation == subject->generation % OBSERVER_GENERATIONS)
+        return;
     if (observer->owed)
         observer_count_as(observers, WORKER_NOTIFICATIONS_SKIPPED);
     observer->owed = true;
@@ -317,7 +324,9 @@ void subjects_changed(struct observers *observers, struct octets path, struct co
  * always the last. */
 static void go_round(struct observers *observers, struct subject *subject, bool for_all)
 {
-    subject->for_all = for_all || (subject->going && subject->for_all);
+    if (subject->going && subject->for_all && !for_all)
+        return; /* whoever has not been told of this state is going to be */
+    subject->for_all = for_all;
     subject->untold_count = subject->observer_count;
     if (subject->going)
         return;
@@ -336,12 +345,17 @@ void subject_rendered(struct observers *observers, struct subject *subject, uint
                       uint32_t number, bool has_version, struct octets state, struct coap_now now)
 {
     observers->now = now;
-    bool known = has_version && subject->has_number && number == subject->number;
+    /* Without a number nobody has been told anything: those who join are by their replies. */
+    bool known = !subject->has_number || (has_version && number == subject->number);
     if (!subject_set_state(&observers->subjects, subject, code, state)) {
         subject_not_rendered(observers, subject, now);
         return;
     }
     subject->rendering = false;
+    if (!known) {
+        subject->generation++;
+        subject->behind += subject->behind < UINT8_MAX;
+    }
     if (MESSAGE_CODE_CLASS(code) == 2) {
         subject->number = number;
         subject->has_number = true;
@@ -396,6 +410,7 @@ static void run_batch(struct observers *observers)
         observers->going->next_going = subject->next_going;
         if (observers->going == subject)
             observers->going = subject->next_going == subject ? NULL : observers->going;
+        subject->behind = subject->for_all ? 0 : subject->behind;
         subject->going = false;
         subject->for_all = false;
         subject->next_told = NULL;

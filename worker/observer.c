@@ -266,6 +266,8 @@ uint32_t observer_number(struct observers *observers, struct observer *observer,
         subject->number = number;
         subject->has_number = true;
     }
+    observer->generation =
+        (subject->generation - (number != subject->number)) % OBSERVER_GENERATIONS;
     return number;
 }
 

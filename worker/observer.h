@@ -26,6 +26,8 @@
 #include <stdint.h>
 
 #define OBSERVER_SIZE_MAX 128
+#define OBSERVER_GENERATION_BITS 5
+#define OBSERVER_GENERATIONS (1u << OBSERVER_GENERATION_BITS)
 #define OBSERVER_SLOT_MAX 22 /* octets of table for a peer, not growing */
 
 struct observer_peer;
@@ -49,6 +51,7 @@ struct observer {
     uint32_t doubtful : 1;     /* the next notification has to be confirmable */
     uint32_t confirming : 1;   /* its confirmable notification is outstanding */
     uint32_t leaving : 1;      /* that one was the last */
+    uint32_t generation : OBSERVER_GENERATION_BITS; /* of the state that it was told last */
 };
 
 struct observer_peer {

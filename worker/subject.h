@@ -47,6 +47,8 @@ struct subject {
     uint64_t version;           /* the resource's own number of its state, or 0 */
     uint32_t number;            /* Observe value of the state, 24 bits */
     uint16_t state_length;
+    uint8_t generation; /* of the state: how many there have been */
+    uint8_t behind;     /* how many an observer may have missed; stops at 255 */
     uint16_t format;
     uint8_t code; /* of the state */
     uint8_t block_exponent;

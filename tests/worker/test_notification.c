@@ -344,6 +344,73 @@ Test(notification, many_observers_are_told_in_parts)
     }
 }
 
+/* As a worker does that hears of its own publication from the store once more. */
+Test(notification, a_change_that_is_known_begins_no_other_round)
+{
+    bench = observer_bench_open(3600, 0);
+    bench->rtt_ms = 1;
+    for (uint64_t id = 1; id < 580; id++)
+        observer_bench_join(bench, id, "t", "/a");
+    const struct octets path = {(const uint8_t *)"/a", 2};
+    bench->version++;
+    subject_changed(&bench->observers, path, observer_bench_now(bench));
+    observers_run(&bench->observers, observer_bench_now(bench));
+    subject_changed(&bench->observers, path, observer_bench_now(bench));
+    observer_bench_pass(bench, 20);
+    observer_bench_take(bench, 579);
+    subject_changed(&bench->observers, path, observer_bench_now(bench));
+    observer_bench_pass(bench, 20);
+    observer_bench_take(bench, 0);
+}
+
+/* A peer whose turn to be told comes by its timer, before the round gets there, is told once. */
+Test(notification, a_round_and_a_timer_tell_once_between_them)
+{
+    bench = observer_bench_open(3600, 0);
+    for (uint64_t id = 1; id < 580; id++)
+        observer_bench_join(bench, id, "t", "/a");
+    observer_bench_change(bench, "/a", "1");
+    observer_bench_take(bench, 579);
+    observer_bench_change(bench, "/a", "2");
+    observer_bench_take(bench, 0);
+    observer_bench_pass(bench, OBSERVE_PACE_MS - 21); /* the first of them are due in a ms */
+    observer_bench_take(bench, 0);
+    bench->now_ms += 4;
+    observer_bench_change(bench, "/a", "3");
+    for (size_t i = 0; i < bench->sent_count; i++)
+        observer_bench_confirmed(bench, &bench->sent[i], OBSERVER_ACKNOWLEDGED);
+    observer_bench_pass(bench, OBSERVE_PACE_MS);
+    observer_bench_take(bench, 579);
+}
+
+/* More states than a generation can tell apart, while a round is on its way. */
+Test(notification, nobody_is_missed_however_many_states_there_are)
+{
+    const struct octets path = {(const uint8_t *)"/a", 2};
+    for (unsigned states = 1; states < 300; states += states < 70 ? 1 : 31) {
+        bench = observer_bench_open(3600, 0);
+        bench->rtt_ms = 1;
+        for (uint64_t id = 1; id < 400; id++)
+            observer_bench_join(bench, id, "t", "/a");
+        bench->version++;
+        bench->text = "old";
+        subject_changed(&bench->observers, path, observer_bench_now(bench));
+        observers_run(&bench->observers, observer_bench_now(bench));
+        bench->text = "new";
+        for (unsigned i = 0; i < states; i++) {
+            bench->version++;
+            subject_changed(&bench->observers, path, observer_bench_now(bench));
+        }
+        observer_bench_pass(bench, 50);
+        unsigned told = 0;
+        for (size_t i = 0; i < bench->sent_count; i++)
+            told += strcmp(bench->sent[i].payload, "new") == 0;
+        cr_expect_eq(told, 399, "%u: %u", states, told);
+        observer_bench_close(bench);
+    }
+    bench = observer_bench_open(3600, 0);
+}
+
 /* However fast it changes: the turn goes on from where it was. */
 Test(notification, the_last_are_not_always_the_last)
 {

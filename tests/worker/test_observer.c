@@ -62,7 +62,9 @@ Test(observer, is_told_of_a_change_with_its_token_and_a_greater_number)
 /* "a notification to a client that has not registered yet" is none: its reply has the state. */
 Test(observer, is_told_only_once_its_registration_was_answered)
 {
-    cr_assert_not_null(add(1, "t", "/a"));
+    struct observer *observer = add(1, "t", "/a");
+    cr_assert_not_null(observer);
+    observer_number(&bench->observers, observer, bench->version);
     observer_bench_change(bench, "/a", "second");
     observer_bench_take(bench, 0);
     joined(1, "t");
