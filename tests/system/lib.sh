@@ -69,7 +69,9 @@ own_pids=()
 own_namespaces=()
 
 is_running() { # pid: a child that has ended is a zombie until it is waited for
-    [[ -r /proc/$1/stat && $(<"/proc/$1/stat") != *') Z '* ]]
+    local stat
+    { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+    [[ $stat != *') Z '* ]]
 }
 
 has_ended() { # pid
