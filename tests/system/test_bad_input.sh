@@ -166,7 +166,7 @@ coap_messages() {
     expect_coap malformed "$reset" 40001234ff61
     begin "$io: a CoAP response that nobody asked for"
     expect_coap unexpected "$reset" 40451234ff61
-    expect_coap unexpected '' 50451234ff61
+    expect_coap unexpected "$reset" 50451234ff61
     expect_unharmed
 }
 
