@@ -70,7 +70,7 @@ own_namespaces=()
 
 is_running() { # pid: a child that has ended is a zombie until it is waited for
     local stat
-    { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+    { IFS= read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
     [[ $stat != *') Z '* ]]
 }
 
