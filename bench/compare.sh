@@ -21,7 +21,9 @@ END
 
 rounds=5 devices=1000 duration=4 output=bench store=lmdb
 command_line="bench/compare.sh${*:+ $*}"
+command_line=${command_line% --output *}
 started_at="$(date -u +%F), commit $(commit)"
+load_before=$(cut -d " " -f 1 /proc/loadavg)
 while (($#)); do
     case $1 in
         --rounds) rounds=${2:?} ;;
@@ -153,7 +155,7 @@ chart() {
     echo "Written by \`$command_line\`."
     echo
     echo "- $started_at"
-    echo "- $(machine)"
+    echo "- $(machine); load average before the run: $load_before"
     echo "- $devices devices, each with a source port of its own; PSK,"
     echo "  TLS_PSK_WITH_AES_128_CCM_8, with a Connection ID where the server takes one; 32 octets"
     echo "  echoed: POST \`/echo\` at Holdfast, PUT \`/example_data\` at libcoap's \`coap-server -e\`,"

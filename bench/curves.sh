@@ -25,7 +25,9 @@ END
 
 full='' only='' session_list='' stores=lmdb,redis duration=3 output=bench backend=mmsg
 command_line="bench/curves.sh${*:+ $*}"
+command_line=${command_line% --output *}
 started_at="$(date -u +%F), commit $(commit)"
+load_before=$(cut -d " " -f 1 /proc/loadavg)
 while (($#)); do
     case $1 in
         --full) full=1 ;;
@@ -182,7 +184,7 @@ curve_sessions() {
     echo "Written by \`$command_line\`."
     echo
     echo "- $started_at"
-    echo "- $(machine)"
+    echo "- $(machine); load average before the run: $load_before"
     echo "- One lb and one worker unless it says otherwise, backend \`$backend\`, store \`lmdb:\`; PSK,"
     echo "  TLS_PSK_WITH_AES_128_CCM_8, Connection IDs. The client has one of the processors to itself."
     for curve in devices payload workers threads sessions; do
