@@ -61,6 +61,7 @@
 #define SESSION_IDLE_S_DEFAULT 3600 /* a session silent for so long is in the store only */
 #define HEIRS_MEMBERS_MS 250    /* between questions who the members are */
 #define HEIRS_CLAIMS_MAX 256    /* of one worker at once, without a datagram */
+#define HEIRS_DOUBT_MS 500      /* unheard of for so long: others may have had what is held */
 #define HEIRS_RETRY_MS 500      /* before a search through the store that failed is repeated */
 #define HEIRS_STIR_MS 30000     /* between searches because sessions were lost */
 #define MARK_INTERVAL_MS 50 /* DESIGN.md section 7, invariant 5 */
@@ -128,6 +129,7 @@
 #define COAP_DEFERRALS_MAX 1024   /* requests of one worker that are answered later; full: 5.03 */
 #define COAP_DEFERRED_MS 60000    /* without an answer: 5.03 */
 #define COAP_MESSAGE_ID_LEAP 1024 /* ids that an heir leaves out: the mark may not know of them */
+#define COAP_MESSAGE_ID_HEIRS 4   /* in a row that take different ids though none saved a mark */
 #define COAP_MESSAGE_ID_NOTE 128  /* a mark is due once so many have been used */
 #define COAP_BODY_MAX 16384       /* octets of a representation */
 #define COAP_TRANSMISSION_PEERS_MAX 65536 /* with a confirmable message of ours under way */

@@ -163,7 +163,8 @@ static void claimed(void *owner, const struct store_answer *answer)
     if (!adoption)
         return;
     if (adoption->is_wanted)
-        adoptions->options.claimed(adoptions->options.owner, &answer->subject, answer->outcome);
+        adoptions->options.claimed(adoptions->options.owner, &answer->subject,
+                                   status == STATUS_EXISTS ? STORE_UNAVAILABLE : answer->outcome);
     if (answer->outcome != STORE_OK)
         drop_unanswered(adoptions, adoption, answer->outcome);
     else if (status != STATUS_OK)

@@ -47,7 +47,8 @@ typedef void dtls_adopted_fn(void *owner, struct session *session,
 /* Is the session's peer owed what it will not ask for again? It stays in memory then. */
 typedef bool dtls_obliged_fn(void *owner, const struct session *session);
 
-/* What came of dtls_claim; the session is there if it is STORE_OK and its record can be used. */
+/* What came of dtls_claim; the session is there if it is STORE_OK and its record can be used.
+ * STORE_UNAVAILABLE: not now; its address may be another's here, which the store is asked about. */
 typedef void dtls_claimed_fn(void *owner, const struct cid *cid, enum store_outcome outcome);
 
 struct dtls_options {

@@ -103,6 +103,13 @@ static void take_lease(struct session *session, const struct store_answer *answe
     session->lease = SESSION_LEASE_HELD;
 }
 
+/* The mark may not know of the ids used last, nor of an heir that has been and gone before its own
+ * was saved: but fences differ. */
+static uint16_t heir_message_id(uint16_t stored, uint32_t fence)
+{
+    return (uint16_t)(stored + COAP_MESSAGE_ID_LEAP * (1 + fence % COAP_MESSAGE_ID_HEIRS));
+}
+
 static struct session_keys keys_of(const struct tls_result *result)
 {
     return (struct session_keys){.read = result->read, .write = result->write};
@@ -200,7 +207,6 @@ static void take_record(struct session *session, const struct session *stored)
     session->path_proven = stored->path_proven;
     session->previous_address = stored->previous_address;
     session->address_changes = stored->address_changes;
-    session->next_message_id = (uint16_t)(stored->next_message_id + COAP_MESSAGE_ID_LEAP);
     session->heard = true; /* its handshake is another worker's, if anybody's */
 }
 
@@ -223,6 +229,33 @@ static enum status adopt_again(struct dtls *dtls, struct session *session,
     }
     take_lease(session, claimed);
     return STATUS_OK;
+}
+
+/* Another has authenticated at its address since: nobody could ever find it. */
+static void contest_answered(void *owner, const struct store_answer *answer)
+{
+    struct dtls *dtls = owner;
+    const struct store_waiter waiter = {.subject = answer->subject};
+    const struct cid *cid = &answer->subject;
+    bool is_holder = answer->value.length == cid->length &&
+                     memcmp(answer->value.bytes, cid->bytes, cid->length) == 0;
+    if (answer->outcome == STORE_OK && !is_holder)
+        (void)!store_remove_session(dtls->options.store, answer->tag, &waiter);
+}
+
+/* A claimed session without CID, whose address another here has: which of them is the older one,
+ * the store knows. */
+static void settle_address(struct dtls *dtls, const struct session *claimed)
+{
+    const struct address *address = &claimed->path.address;
+    const struct store_waiter waiter = {contest_answered, dtls, claimed->own_cid, claimed->fence};
+    struct session *holder = session_by_address(&dtls->sessions, address);
+    if (!holder || holder->uses_cid) {
+        remove_stored(dtls, claimed);
+        return;
+    }
+    dtls_doubt_session(dtls, holder);
+    (void)!store_find_session(dtls->options.store, address, &waiter);
 }
 
 enum status dtls_adopt(void *owner, const struct cid *cid, const struct store_answer *claimed)
@@ -252,11 +285,11 @@ enum status dtls_adopt(void *owner, const struct cid *cid, const struct store_an
     if (status == STATUS_OK) {
         take_record(session, &record.session);
         take_lease(session, claimed);
+        session->next_message_id = heir_message_id(record.session.next_message_id, session->fence);
         session->path.lb = path_lb_find(&dtls->options.lbs, record.lb_name);
         dtls_claim_address(dtls, session);
         if (!session->by_address && !session->uses_cid) {
-            /* Another has authenticated at its address since: nobody could ever find it. */
-            remove_stored(dtls, session);
+            settle_address(dtls, session);
             session_remove(&dtls->sessions, session);
             status = STATUS_EXISTS;
         }

@@ -23,6 +23,7 @@ enum status heirs_init(struct heirs *heirs, const struct heirs_options *options,
     *heirs = (struct heirs){
         .options = *options,
         .members_due_ms = now_ms,
+        .listed_ms = now_ms,
         .is_wanted = true,
         .now_ms = now_ms,
     };
@@ -34,6 +35,12 @@ void heirs_free(struct heirs *heirs)
 {
     free(heirs->queue);
     heirs->queue = NULL;
+}
+
+static void want(struct heirs *heirs, uint64_t at_ms)
+{
+    heirs->wanted_ms = heirs->is_wanted && heirs->wanted_ms < at_ms ? heirs->wanted_ms : at_ms;
+    heirs->is_wanted = true;
 }
 
 /* --- who serves --- */
@@ -73,6 +80,11 @@ static void members_listed(void *owner, const struct store_answer *answer)
         heirs->has_trouble = true;
         return;
     }
+    if (heirs->now_ms - heirs->listed_ms > HEIRS_DOUBT_MS) {
+        heirs->has_doubt = true;
+        want(heirs, heirs->now_ms);
+    }
+    heirs->listed_ms = heirs->now_ms;
     struct heirs_members members = members_of(answer, heirs->options.worker_id);
     if (is_same(&members, &heirs->members)) {
         heirs->agreed = heirs->agreed < UINT8_MAX ? heirs->agreed + 1 : UINT8_MAX;
@@ -130,12 +142,6 @@ const struct address *heirs_http(const struct heirs *heirs, uint16_t worker_id)
 
 /* --- the search --- */
 
-static void want(struct heirs *heirs, uint64_t at_ms)
-{
-    heirs->wanted_ms = heirs->is_wanted && heirs->wanted_ms < at_ms ? heirs->wanted_ms : at_ms;
-    heirs->is_wanted = true;
-}
-
 void heirs_stir(struct heirs *heirs)
 {
     if (heirs->stirred_ms > 0 && heirs->now_ms - heirs->stirred_ms < HEIRS_STIR_MS)
@@ -165,7 +171,8 @@ static void judge(struct heirs *heirs, const struct cid *cid)
 {
     uint16_t route = heirs_route(heirs, cid);
     bool is_held = heirs->options.holds(heirs->options.owner, cid);
-    if (route == heirs->options.worker_id && !is_held && heirs->queued < STORE_OBLIGED_MAX)
+    bool is_lost = !is_held || heirs->claims_held;
+    if (route == heirs->options.worker_id && is_lost && heirs->queued < STORE_OBLIGED_MAX)
         heirs->queue[heirs->queued++] = *cid;
     if (route != heirs->options.worker_id && route != 0 && is_held) {
         count(heirs, WORKER_HEIRS_GIVEN);
@@ -213,7 +220,7 @@ static void claim_queued(struct heirs *heirs)
     while (heirs->queued > 0 && heirs->claiming < HEIRS_CLAIMS_MAX) {
         const struct cid *cid = &heirs->queue[heirs->queued - 1];
         enum status status = STATUS_EXISTS;
-        if (!heirs->options.holds(heirs->options.owner, cid))
+        if (heirs->claims_held || !heirs->options.holds(heirs->options.owner, cid))
             status = heirs->options.claim(heirs->options.owner, cid);
         if (status != STATUS_OK && status != STATUS_EXISTS)
             return; /* with the next turn */
@@ -236,6 +243,8 @@ static void begin(struct heirs *heirs)
     heirs->is_wanted = false;
     heirs->has_trouble = false;
     heirs->is_searching = true;
+    heirs->claims_held = heirs->claims_held || heirs->has_doubt;
+    heirs->has_doubt = false;
     heirs->has_failed = false;
     heirs->page = 0;
     heirs->from = 0;
@@ -248,6 +257,8 @@ static void end(struct heirs *heirs)
     heirs->is_searching = false;
     if (heirs->has_failed)
         want(heirs, heirs->now_ms + HEIRS_RETRY_MS);
+    else
+        heirs->claims_held = false;
 }
 
 void heirs_run(struct heirs *heirs, uint64_t now_ms)

@@ -8,6 +8,10 @@
  * claimed, without a datagram; one that is held and routes elsewhere is given away: its new owner
  * searches as well. Asks the store; `now` comes in.
  *
+ * A worker that has been stopped, or cut off from the store, may hold copies of sessions that
+ * others have had since, and have given back: its peer drops what it seals, and nothing tells it
+ * so. Its next search claims what it holds, too.
+ *
  * A session routes as lb/route.c says of a CID: to the worker that the CID names while it serves,
  * else by rendezvous hashing. Where its peer uses no CID, load balancers go by its address instead:
  * what it answers may then bring it to another worker, which is as good. */
@@ -56,11 +60,14 @@ struct heirs {
     uint8_t agreed;               /* lists in a row that say the same */
     bool has_trouble;             /* the store has not answered since the last search */
     bool asks_members;
+    bool has_doubt;     /* what is held may have been another's since */
+    uint64_t listed_ms; /* when the last list came */
     uint64_t members_due_ms;
     bool is_wanted;      /* a search is to begin ... */
     uint64_t wanted_ms;  /* ... then, at the earliest */
     uint64_t stirred_ms; /* when heirs_stir last had an effect */
     bool is_searching;
+    bool claims_held;
     bool has_failed; /* something of this search has to be tried again */
     bool asks_page;
     uint16_t page;     /* STORE_OBLIGED_PAGES: all have been seen */
