@@ -165,6 +165,14 @@ static void put_observe(const struct coap *coap, struct resource_reply *reply, u
     reply->has_max_age = true;
 }
 
+/* What an earlier registration with this token began outlives one that fails for want of the store:
+ * this may be a late copy of the request, to which nobody listens any more. Who does listen, and
+ * takes it for the end, has the next notification reset. */
+static bool stays(const struct observer *observer, uint8_t code)
+{
+    return observer->listed && MESSAGE_CODE_CLASS(code) == 5;
+}
+
 void coap_observe_reply(struct coap *coap, const struct coap_peer *peer,
                         const struct message *request, struct resource_reply *reply)
 {
@@ -173,14 +181,15 @@ void coap_observe_reply(struct coap *coap, const struct coap_peer *peer,
         return; /* it has deregistered meanwhile, or the store would not have it */
     if (MESSAGE_CODE_CLASS(reply->code) == 2)
         put_observe(coap, reply, observer_number(&coap->observers, observer, reply->version));
-    else
+    else if (!stays(observer, reply->code))
         observer_cancel(&coap->observers, peer, token_of(request), OBSERVER_GONE, coap->now);
 }
 
 void coap_observe_replied(struct coap *coap, const struct coap_peer *peer,
                           const struct message *request, uint8_t code)
 {
-    if (MESSAGE_CODE_CLASS(code) == 2)
+    const struct observer *observer = observer_find(&coap->observers, peer, token_of(request));
+    if (MESSAGE_CODE_CLASS(code) == 2 || (observer && stays(observer, code)))
         observer_joined(&coap->observers, peer, token_of(request), coap->now);
     else
         observer_cancel(&coap->observers, peer, token_of(request), OBSERVER_GONE, coap->now);
@@ -193,12 +202,16 @@ void coap_registered(struct coap *coap, uint64_t ticket, enum coap_saved saved)
         return; /* it has had its 5.03 */
     struct message message;
     deferral_request(deferral, &message);
+    const struct observer *observer =
+        observer_find(&coap->observers, &deferral->peer, token_of(&message));
     switch (saved) {
     case COAP_STORED:
         break;
     case COAP_NOT_STORED:
-        observer_cancel(&coap->observers, &deferral->peer, token_of(&message), OBSERVER_NOT_STORED,
-                        coap->now);
+        /* One that is listed is in the store already, the same. */
+        if (observer && !observer->listed)
+            observer_cancel(&coap->observers, &deferral->peer, token_of(&message),
+                            OBSERVER_NOT_STORED, coap->now);
         break;
     }
     struct resource_reply reply;

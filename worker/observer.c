@@ -212,6 +212,7 @@ static struct observer *update(struct observers *observers, struct observer *obs
         unlink_from_subject(observer);
         link_to_subject(subject, observer);
         notification_release(observers, before);
+        observer->listed = false;
     }
     observer->owed = false;
     return observer;
@@ -279,6 +280,7 @@ void observer_joined(struct observers *observers, const struct coap_peer *peer, 
     if (!observer || observer->joining == 0)
         return;
     observer->joining--;
+    observer->listed = true;
     notification_serve(observers, observer->peer);
 }
 
@@ -316,6 +318,7 @@ static void resume(struct observers *observers, struct observer *observer,
     }
     observer->owed = !value->has_number || value->number != subject->number;
     observer->doubtful = true;
+    observer->listed = true;
     if (subject->state)
         notification_serve(observers, observer->peer);
     else

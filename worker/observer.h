@@ -52,6 +52,7 @@ struct observer {
     uint32_t confirming : 1;   /* its confirmable notification is outstanding */
     uint32_t leaving : 1;      /* that one was the last */
     uint32_t generation : OBSERVER_GENERATION_BITS; /* of the state that it was told last */
+    uint32_t listed : 1;       /* its peer has been told so, and over DTLS the store */
 };
 
 struct observer_peer {

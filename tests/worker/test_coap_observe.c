@@ -82,6 +82,17 @@ Test(coap_observe, what_the_store_does_not_have_is_served_without_observe)
     cr_expect_not(coap_has_observer(bench.coap.coap, &bench.coap.secured));
 }
 
+/* A late copy of the request, say, while the store is in trouble. */
+Test(coap_observe, what_is_listed_outlives_a_registration_that_is_not_stored)
+{
+    ps_bench_observe(&bench, "/ps/room", "t", 0);
+    bench.saved = COAP_NOT_STORED;
+    cr_expect_eq(ps_bench_observe(&bench, "/ps/room", "t", 0), CODE_CONTENT);
+    cr_expect_not_null(ps_bench_option(&bench, OPTION_OBSERVE));
+    cr_expect_eq(bench.coap.unsaved_count, 0);
+    cr_expect(coap_has_observer(bench.coap.coap, &bench.coap.secured));
+}
+
 Test(coap_observe, a_registration_that_fails_is_none)
 {
     cr_expect_eq(ps_bench_observe(&bench, "/ps/none", "t", 0), CODE_NOT_FOUND);
