@@ -168,7 +168,8 @@ static void claim_session(struct backend *backend, struct question *question)
     question->answer.mark = octets_copy(session->mark);
     if (backend->broken != RULE_EXCHANGE)
         give_exchanges(session, question);
-    give_relations(session, question);
+    if (backend->broken != RULE_HEIR)
+        give_relations(session, question);
 }
 
 static void find_session(struct backend *backend, struct question *question)
@@ -240,7 +241,8 @@ static void save_relation(struct backend *backend, struct stored_session *sessio
                           const struct question *question)
 {
     assert(question->slot < RELATIONS_PER_SESSION_MAX);
-    replace(&session->relations[question->slot], question->first);
+    if (backend->broken != RULE_RELATION)
+        replace(&session->relations[question->slot], question->first);
     log_event(backend, question->second);
 }
 
@@ -284,7 +286,8 @@ static void list_obliged(const struct backend *backend, struct question *questio
     struct writer writer = writer_over(list, backend->session_count * (1 + CID_LENGTH_MAX));
     for (size_t i = 0; i < backend->session_count; i++) {
         const struct cid *cid = &backend->sessions[i].cid;
-        if (!is_obliged(&backend->sessions[i]) || store_obliged_page(cid) != question->page)
+        if (backend->broken == RULE_OBLIGED || !is_obliged(&backend->sessions[i]) ||
+            store_obliged_page(cid) != question->page)
             continue;
         writer_u8(&writer, cid->length);
         writer_bytes(&writer, cid->bytes, cid->length);

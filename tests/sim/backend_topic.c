@@ -62,7 +62,8 @@ static void get_or_remove(struct backend *backend, struct question *question)
         question->answer.outcome = STORE_NOT_FOUND;
     } else if (question->kind == STORE_GET_TOPIC) {
         question->answer.value = octets_copy(topic->value);
-        question->answer.first = topic->number;
+        question->answer.first =
+            backend->broken == RULE_NUMBER ? backend->change_newest : topic->number;
     } else {
         topic->is_gone = true;
         change(backend, topic, (struct octets){0}, question);

@@ -7,6 +7,7 @@
 #define SIM_DEVICES_MAX 8
 #define SIM_STORE_CLIENTS (SIM_NODES + SIM_LBS) /* workers first */
 #define SIM_FAULTS_MAX 16
+#define SIM_TOPICS 3
 #define SIM_BACKLOG_MAX 256 /* datagrams that wait in the sockets of a stopped worker */
 
 #define SIM_MARK_LATER_MS 2000 /* in place of MARK_LATER_MS, so that a run has many */
@@ -15,6 +16,11 @@
 #define SIM_CALM_MS 16000        /* all faults are over */
 #define SIM_ANSWER_BOUND_MS 8000 /* from then on: for a session that is in the store */
 #define SIM_HANDSHAKE_BOUND_MS 20000
-#define SIM_END_MS (SIM_CALM_MS + SIM_HANDSHAKE_BOUND_MS)
+/* Until a state is there that an observer is owed: HEIRS_STIR_MS, and what it then takes. */
+#define SIM_OWED_BOUND_MS 40000
+#define SIM_END_MS (SIM_CALM_MS + SIM_OWED_BOUND_MS + SIM_ANSWER_BOUND_MS)
+#define SIM_SILENT_MS 15000 /* of calm weather, until a silent observer says something after all \
+                             */
+#define SIM_LATE_IN 50      /* seeds, of which one may have such a one */
 
 #endif

@@ -32,6 +32,11 @@ static void lost(void *owner, uint16_t id)
 
 /* --- lives --- */
 
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void plan(struct node *node)
 {
     if (node->stage == NODE_DOWN)
@@ -39,8 +44,12 @@ static void plan(struct node *node)
     uint64_t next_ms = member_next_ms(&node->member);
     if (node->stage == NODE_DRAINING && next_ms > node_clock_ms(node) + PING_INTERVAL_MS / 2)
         next_ms = node_clock_ms(node) + PING_INTERVAL_MS / 2;
-    uint64_t dtls_ms = node->dtls ? dtls_next_ms(node->dtls) : UINT64_MAX;
-    next_ms = dtls_ms < next_ms ? dtls_ms : next_ms;
+    if (node->dtls) {
+        next_ms = sooner(next_ms, dtls_next_ms(node->dtls));
+        next_ms = sooner(next_ms, heirs_next_ms(&node->heirs));
+        next_ms = sooner(next_ms, ps_next_ms(node->ps));
+        next_ms = sooner(next_ms, coap_next_ms(node->coap));
+    }
     if (next_ms == UINT64_MAX)
         return;
     uint64_t least_ms = node_clock_ms(node) + 1;
@@ -72,12 +81,7 @@ static void end(struct node *node)
         return;
     oracle_ended(node->sim, node->life);
     node->stage = NODE_DOWN;
-    if (node->dtls)
-        dtls_free(node->dtls);
-    free(node->dtls);
-    coap_free(node->coap);
-    node->dtls = NULL;
-    node->coap = NULL;
+    node_stop_serving(node);
     store_free(node->store);
     node->store = NULL;
     identities_free(&node->identities);
@@ -100,6 +104,7 @@ void node_start(struct node *node)
     node->is_stopped = false; /* a new process is not */
     node->wake_ms = 0;
     memset(node->lbs, 0, sizeof(node->lbs));
+    memset(node->lb_heard_ms, 0, sizeof(node->lb_heard_ms));
     enum status status = boot_id_new(&node->boot, node_unix_ms(node));
     assert(status == STATUS_OK);
     node->store = store_link_new(sim, node->index, node->life);
@@ -152,7 +157,7 @@ static void run_drain(struct node *node)
 {
     uint64_t passed_ms = node_clock_ms(node) - node->drain_ms;
     dtls_save(node->dtls);
-    if (passed_ms >= DRAIN_LEAST_MS && dtls_is_saved(node->dtls))
+    if (passed_ms >= DRAIN_LEAST_MS && dtls_is_saved(node->dtls) && node->relations.saving == 0)
         member_leave(&node->member);
     if (passed_ms >= DRAIN_MOST_MS || member_is_gone(&node->member))
         node_crash(node, node->sim->now_ms + RESTART_MS);
@@ -171,6 +176,8 @@ static void run(struct node *node)
         const struct coap_now now = {node_clock_ms(node), node_unix_ms(node)};
         coap_turn(node->coap, now);
         dtls_run(node->dtls, now.ms);
+        heirs_run(&node->heirs, now.ms);
+        ps_run(node->ps, now.ms);
         coap_run(node->coap, now);
         oracle_look(node->sim, node);
     }
@@ -181,11 +188,17 @@ static void run(struct node *node)
 
 /* --- what arrives --- */
 
+static void note_lb(struct node *node, const struct step *step)
+{
+    node->lbs[step->from] = step->boot;
+    node->lb_heard_ms[step->from] = node->sim->now_ms;
+}
+
 static void take_ping(struct node *node, const struct step *step)
 {
     static const struct boot_id nobody;
     struct sim *sim = node->sim;
-    node->lbs[step->from] = step->boot;
+    note_lb(node, step);
     if (node->stage != NODE_SERVING && node->stage != NODE_DRAINING)
         return; /* without an id it has nothing to say */
     if (boot_id_compare(&step->to_boot, &nobody) != 0 &&
@@ -210,7 +223,7 @@ static void take_datagram(struct node *node, struct step *step)
 {
     if (boot_id_compare(&step->to_boot, &node->boot) != 0 || !node->dtls)
         return;
-    node->lbs[step->from] = step->boot;
+    note_lb(node, step);
     const struct path path = {.address = step->address, .lb = (uint8_t)step->from};
     dtls_receive(node->dtls, node_clock_ms(node), &path, step->bytes, step->length);
     oracle_look(node->sim, node);

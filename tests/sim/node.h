@@ -8,7 +8,9 @@
 #include "tests/sim/step.h"
 #include "worker/coap.h"
 #include "worker/dtls.h"
+#include "worker/heirs.h"
 #include "worker/member.h"
+#include "worker/ps.h"
 #include "worker/relations.h"
 
 #include <stdbool.h>
@@ -38,6 +40,7 @@ struct node {
     uint64_t resumed_ms; /* when it last went on after a stop */
     struct boot_id boot;
     struct boot_id lbs[SIM_LBS]; /* that it has heard of last */
+    uint64_t lb_heard_ms[SIM_LBS];
     struct store *store;
     struct identities identities;
     struct vault vault;
@@ -45,7 +48,9 @@ struct node {
     struct worker_member member;
     struct coap *coap;
     struct dtls *dtls;
+    struct heirs heirs; /* with dtls, as what follows */
     struct relations relations;
+    struct ps *ps;
     struct step *backlog[SIM_BACKLOG_MAX];
     size_t backlog_count;
     uint8_t reply[COAP_MESSAGE_SIZE_MAX];
@@ -67,5 +72,6 @@ uint64_t node_clock_ms(const struct node *node); /* monotonic */
 uint64_t node_unix_ms(const struct node *node);
 /* It has an id: CoAP and DTLS begin. */
 void node_serve(struct node *node, uint16_t id);
+void node_stop_serving(struct node *node);
 
 #endif

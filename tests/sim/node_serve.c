@@ -93,6 +93,7 @@ static enum dtls_effect receive_content(void *owner, struct session *session, ui
         .session_id = session->id, .session = session, .path = session->path};
     struct writer reply = writer_over(node->reply, sizeof(node->reply));
     struct coap_commit commit;
+    oracle_asked(node->sim, node, session, message, length);
     switch (coap_receive(node->coap, &peer, coap_now_of(node), message, length, &reply, &commit)) {
     case COAP_REPLY:
         dtls_send(node->dtls, session, node->reply, writer_length(&reply));
@@ -116,23 +117,40 @@ static enum dtls_effect receive_content(void *owner, struct session *session, ui
 
 /* --- downwards --- */
 
+static bool is_alive(const struct node *node, size_t lb)
+{
+    return node->lb_heard_ms[lb] > 0 &&
+           node->sim->now_ms - node->lb_heard_ms[lb] < UPLINK_LB_SILENT_MS;
+}
+
+/* The lb that is meant while it lives, else any. */
+static size_t lb_for(const struct node *node, size_t meant)
+{
+    if (meant < SIM_LBS && is_alive(node, meant))
+        return meant;
+    for (size_t i = 0; i < SIM_LBS; i++)
+        if (is_alive(node, i))
+            return i;
+    return meant;
+}
+
 static void send_datagram(void *owner, const struct path *path, const uint8_t *datagram,
                           size_t length)
 {
     struct node *node = owner;
     struct sim *sim = node->sim;
     oracle_sealed(sim, node, &path->address, datagram, length);
-    if (path->lb >= SIM_LBS)
+    size_t lb = lb_for(node, path->lb);
+    if (lb >= SIM_LBS)
         return;
-    uint64_t due_ms = weather_link_way(sim, path->lb, node->index);
-    trace_line(&sim->trace, sim->now_ms, "worker %zu: %zu octets to port %u by lb %u%s",
-               node->index, length, path->address.port, path->lb,
-               due_ms == UINT64_MAX ? " (lost)" : "");
+    uint64_t due_ms = weather_link_way(sim, lb, node->index);
+    trace_line(&sim->trace, sim->now_ms, "worker %zu: %zu octets to port %u by lb %zu%s",
+               node->index, length, path->address.port, lb, due_ms == UINT64_MAX ? " (lost)" : "");
     if (due_ms == UINT64_MAX)
         return;
-    struct step *step = steps_add(&sim->steps, due_ms, STEP_LB_REPLY, path->lb, datagram, length);
+    struct step *step = steps_add(&sim->steps, due_ms, STEP_LB_REPLY, lb, datagram, length);
     step->address = path->address;
-    step->to_boot = node->lbs[path->lb];
+    step->to_boot = node->lbs[lb];
 }
 
 /* Of the lb's place in the simulation, which all nodes know. */
@@ -154,6 +172,7 @@ static void send_message(void *owner, const struct coap_peer *peer, const uint8_
     struct node *node = owner;
     if (!peer->session)
         return;
+    oracle_said(node->sim, node, peer->session, message, length);
     dtls_send(node->dtls, peer->session, message, length);
     if (peer->session->next_message_id % COAP_MESSAGE_ID_NOTE == 0)
         dtls_note_change(node->dtls, peer->session);
@@ -196,14 +215,80 @@ static bool is_obliged(void *owner, const struct session *session)
     return coap_has_observer(node->coap, &(struct coap_peer){.session_id = session->id});
 }
 
+static void stir_heirs(struct node *node, const struct session *session)
+{
+    if (node->stage == NODE_SERVING && is_obliged(node, session) &&
+        heirs_route(&node->heirs, &session->own_cid) == member_id(&node->member))
+        heirs_stir(&node->heirs);
+}
+
 static void forget_session(void *owner, const struct session *session)
 {
     struct node *node = owner;
     oracle_look(node->sim, node);
     oracle_left(node->sim, node, session);
+    stir_heirs(node, session);
     coap_forget(node->coap, session->id);
     trace_line(&node->sim->trace, node->sim->now_ms, "worker %zu: lets go of %s", node->index,
                sim_name(&session->own_cid));
+}
+
+/* --- heirs --- */
+
+static void session_claimed(void *owner, const struct cid *cid, enum store_outcome outcome)
+{
+    struct node *node = owner;
+    trace_line(&node->sim->trace, node->sim->now_ms, "worker %zu: inherits %s outcome=%d",
+               node->index, sim_name(cid), (int)outcome);
+    heirs_claimed(&node->heirs, outcome);
+}
+
+static bool is_reached(void *owner)
+{
+    const struct node *node = owner;
+    for (size_t i = 0; i < SIM_LBS; i++)
+        if (is_alive(node, i))
+            return true;
+    return false;
+}
+
+static bool holds_session(void *owner, const struct cid *cid)
+{
+    const struct node *node = owner;
+    return dtls_holds(node->dtls, cid);
+}
+
+static enum status claim_session(void *owner, const struct cid *cid)
+{
+    struct node *node = owner;
+    return dtls_claim(node->dtls, cid);
+}
+
+static void give_session(void *owner, const struct cid *cid)
+{
+    struct node *node = owner;
+    dtls_give(node->dtls, cid);
+}
+
+static void start_heirs(struct node *node, uint16_t id)
+{
+    uint8_t seed[16];
+    enum status status = keys_derive(&node->sim->key, KEY_HASH_SEED, NULL, 0, seed, sizeof(seed));
+    assert(status == STATUS_OK);
+    const struct heirs_options options = {
+        .store = node->store,
+        .configs = node->dtls->cids.configs,
+        .hash_key = hash_key_from(seed),
+        .worker_id = id,
+        .metrics = &node->metrics,
+        .is_reached = is_reached,
+        .holds = holds_session,
+        .claim = claim_session,
+        .give = give_session,
+        .owner = node,
+    };
+    status = heirs_init(&node->heirs, &options, node_clock_ms(node));
+    assert(status == STATUS_OK);
 }
 
 /* --- an id, and what it takes to serve --- */
@@ -215,14 +300,24 @@ static void start_coap(struct node *node, uint16_t id)
         .hash_key = {node->life, 2},
         .seed = node->life,
         .exchanges_max = NODE_EXCHANGES_MAX,
-        .timing = COAP_TIMING_DEFAULT,
-        .observe = COAP_OBSERVE_DEFAULT,
+        .timing = node->sim->timing,
+        .observe = node->sim->observe,
         .metrics = &node->metrics,
         .send = send_message,
         .unsave = unsave_relation,
         .owner = node,
     };
     enum status status = coap_new(&node->coap, &options);
+    assert(status == STATUS_OK);
+}
+
+static void start_ps(struct node *node)
+{
+    struct ps_options options = {.coap = node->coap, .store = node->store};
+    enum status status = permissions_parse(&options.publishers, "*");
+    assert(status == STATUS_OK);
+    options.subscribers = options.publishers;
+    status = ps_new(&node->ps, &options);
     assert(status == STATUS_OK);
 }
 
@@ -249,6 +344,7 @@ static void start_dtls(struct node *node, uint16_t id)
         .ended = forget_session,
         .adopted = restore_session,
         .obliged = is_obliged,
+        .claimed = session_claimed,
         .owner = node,
     };
     node->dtls = calloc(1, sizeof(*node->dtls));
@@ -260,6 +356,7 @@ static void start_dtls(struct node *node, uint16_t id)
 void node_serve(struct node *node, uint16_t id)
 {
     start_coap(node, id);
+    start_ps(node);
     start_dtls(node, id);
     node->relations = (struct relations){
         .store = node->store,
@@ -267,4 +364,18 @@ void node_serve(struct node *node, uint16_t id)
         .dtls = node->dtls,
         .metrics = &node->metrics,
     };
+    start_heirs(node, id);
+}
+
+void node_stop_serving(struct node *node)
+{
+    if (!node->dtls)
+        return;
+    dtls_free(node->dtls);
+    free(node->dtls);
+    heirs_free(&node->heirs);
+    ps_free(node->ps);
+    coap_free(node->coap);
+    node->dtls = NULL;
+    node->coap = NULL;
 }

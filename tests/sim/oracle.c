@@ -37,6 +37,8 @@ void oracle_free(struct oracle *oracle)
     free(oracle->keyed);
     free(oracle->holdings);
     free(oracle->histories);
+    free(oracle->changes);
+    free(oracle->ended);
     protector_free(&oracle->protector);
 }
 
@@ -137,8 +139,12 @@ void oracle_carried_out(struct sim *sim, const struct question *question)
     case STORE_LEASE_SEQUENCES:
     case STORE_SAVE_MARK:
     case STORE_SAVE_EXCHANGE:
+    case STORE_SAVE_RELATION:
     case STORE_REMOVE_SESSION:
         check_write(sim, question);
+        break;
+    case STORE_PUT_TOPIC:
+        oracle_published(sim, question);
         break;
     default:
         break;
@@ -421,16 +427,18 @@ void oracle_acknowledged(struct sim *sim, uint16_t message_id, const char *paylo
                      message_id, payload);
 }
 
-static bool is_stored(struct sim *sim, const struct device *device)
+uint64_t oracle_fence(struct sim *sim, const struct device *device)
 {
     struct cid cid = peer_server_cid(&device->peer);
-    return device->has_cid ? backend_find(&sim->backend, &cid) != NULL
-                           : backend_find_address(&sim->backend, &device->peer.address) != NULL;
+    const struct stored_session *stored =
+        device->has_cid ? backend_find(&sim->backend, &cid)
+                        : backend_find_address(&sim->backend, &device->peer.address);
+    return stored ? stored->fence : 0;
 }
 
 void oracle_connected(struct sim *sim, struct device *device)
 {
-    if (!is_stored(sim, device))
+    if (oracle_fence(sim, device) == 0)
         sim_violated(sim, INVARIANT_SESSION,
                      "device %zu has a session that the store does not have", device->index);
 }
@@ -445,4 +453,5 @@ void oracle_end(struct sim *sim)
                          device->was_connected ? "connected" : "handshake",
                          (unsigned long long)(sim->now_ms - SIM_CALM_MS));
     }
+    oracle_end_topics(sim);
 }

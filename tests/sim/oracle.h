@@ -6,6 +6,7 @@
 #include "shared/protect.h"
 #include "shared/replay.h"
 #include "shared/suite.h"
+#include "tests/sim/interest.h"
 #include "tests/sim/question.h"
 
 #include <stdbool.h>
@@ -14,19 +15,23 @@
 
 struct sim;
 struct node;
+struct interest;
 struct device;
 struct session;
 
 /* X(ENUM, name, what it says) */
-#define INVARIANTS(X)                                                                           \
-    X(NONE, "none", "nothing was violated")                                                     \
-    X(NONCE, "nonce", "a number or an explicit nonce is sealed with once under a key")          \
-    X(COMMIT, "commit", "what a device saw acknowledged is in the log, once")                   \
-    X(OWNER, "owner", "who writes with a fence is whom the store gave it to, and the last one") \
-    X(REPLAY, "replay", "a record counts twice only if the store could not know of it")         \
-    X(MARK, "mark", "a window that moves is on its way to the store in time")                   \
-    X(REPLY, "reply", "a repeated change is answered with the same octets")                     \
-    X(SESSION, "session", "a session that is in the store is served, without a handshake")
+#define INVARIANTS(X)                                                                            \
+    X(NONE, "none", "nothing was violated")                                                      \
+    X(NONCE, "nonce", "a number or an explicit nonce is sealed with once under a key")           \
+    X(COMMIT, "commit", "what a device saw acknowledged is in the log, once")                    \
+    X(OWNER, "owner", "who writes with a fence is whom the store gave it to, and the last one")  \
+    X(REPLAY, "replay", "a record counts twice only if the store could not know of it")          \
+    X(MARK, "mark", "a window that moves is on its way to the store in time")                    \
+    X(REPLY, "reply", "a repeated change is answered with the same octets")                      \
+    X(SESSION, "session", "a session that is in the store is served, without a handshake")       \
+    X(OWED, "owed", "who observes a topic learns its newest state, however workers come and go") \
+    X(ORDER, "order", "a state has the store's number, and what counts as newer is newer")       \
+    X(CANCEL, "cancel", "what a worker was asked to end it tells nobody of")
 
 enum invariant {
 #define INVARIANT_ENUM(id, name, what) INVARIANT_##id,
@@ -82,6 +87,20 @@ struct history {
     size_t accepted_count;
 };
 
+/* What a topic said, with the number that the store gave. */
+struct change {
+    size_t topic;
+    uint64_t number;
+    char payload[160];
+    size_t length;
+};
+/* A relation that a worker has ended, by its own word: a reply without Observe. */
+struct ended {
+    uint64_t life;
+    uint64_t session_id;
+    uint8_t token[INTEREST_TOKEN_LENGTH];
+};
+
 struct oracle {
     struct protector protector;
     struct keyed *keyed;
@@ -90,6 +109,10 @@ struct oracle {
     size_t holding_count;
     struct history *histories;
     size_t history_count;
+    struct change *changes;
+    size_t change_count;
+    struct ended *ended;
+    size_t ended_count;
 };
 
 void oracle_init(struct oracle *oracle);
@@ -118,5 +141,24 @@ void oracle_acknowledged(struct sim *sim, uint16_t message_id, const char *paylo
 /* A client that calls its handshake done: its session is in the store. */
 void oracle_connected(struct sim *sim, struct device *device);
 void oracle_end(struct sim *sim);
+
+/* --- topics: oracle_topic.c --- */
+
+/* From the store: a put_topic was carried out. */
+void oracle_published(struct sim *sim, const struct question *question);
+/* From workers: CoAP messages in and out. */
+void oracle_asked(struct sim *sim, const struct node *node, const struct session *session,
+                  const uint8_t *bytes, size_t length);
+void oracle_said(struct sim *sim, const struct node *node, const struct session *session,
+                 const uint8_t *bytes, size_t length);
+/* From devices: a state, with this number; which change it is. False: none. */
+bool oracle_told(struct sim *sim, const struct device *device, const struct interest *interest,
+                 uint32_t number, struct octets payload, size_t *at);
+void oracle_confirmed(struct sim *sim, size_t topic, const char *payload);
+size_t oracle_newest_change(const struct sim *sim, size_t topic);
+/* Whoever knows less than the newest state of what it observes is owed it. */
+void oracle_end_topics(struct sim *sim);
+/* Of a device's session in the store; 0: it is not there. */
+uint64_t oracle_fence(struct sim *sim, const struct device *device);
 
 #endif

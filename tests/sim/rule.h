@@ -12,7 +12,11 @@
     X(STALE, "stale", "a write with a stale fence is carried out")                           \
     X(MARK, "mark", "a replay window is confirmed and not stored")                           \
     X(EXCHANGE, "exchange", "a claim does not tell what was answered before")                \
-    X(ATOMIC, "atomic", "an event is logged without its exchange")
+    X(ATOMIC, "atomic", "an event is logged without its exchange")                           \
+    X(RELATION, "relation", "an Observe relation is confirmed and not stored")               \
+    X(HEIR, "heir", "a claim does not tell who observes what")                               \
+    X(OBLIGED, "obliged", "the list of sessions with relations is empty")                    \
+    X(NUMBER, "number", "a topic is read with the number of another's newer change")
 
 enum rule {
 #define RULE_ENUM(id, name, what) RULE_##id,

@@ -32,7 +32,9 @@ struct sim_result {
     size_t answers;
     size_t claims;
     size_t handshakes;
-    size_t twice; /* records that were accepted by two workers */
+    size_t states; /* that devices were told of */
+    size_t late;   /* silent observers that had to ask for what they were owed */
+    size_t twice;  /* records that were accepted by two workers */
 };
 
 struct sim {
@@ -46,7 +48,9 @@ struct sim {
     struct trace trace;
     struct draw net;
     struct draw faults;
-    struct draw people; /* what devices do and when */
+    struct draw people;        /* what devices do and when */
+    struct coap_timing timing; /* of workers, as is observe */
+    struct coap_observe observe;
     struct weather weather;
     struct backend backend;
     struct oracle oracle;
@@ -65,6 +69,8 @@ void sim_violated(struct sim *sim, enum invariant invariant, const char *format,
     __attribute__((format(printf, 3, 4)));
 
 uint64_t sim_unix_ms(const struct sim *sim);
+/* "t0" and so on. */
+void sim_topic_name(size_t topic, char name[3]);
 struct address sim_node_address(size_t node);
 size_t sim_node_at(const struct sim *sim, const struct address *address);
 /* For the trace: the first octets, in hex. Valid until the next calls. */
