@@ -39,6 +39,7 @@ void oracle_free(struct oracle *oracle)
     free(oracle->histories);
     free(oracle->changes);
     free(oracle->ended);
+    free(oracle->told);
     protector_free(&oracle->protector);
 }
 

@@ -101,6 +101,13 @@ struct ended {
     uint8_t token[INTEREST_TOKEN_LENGTH];
 };
 
+/* A confirmable state that has left a worker: what it repeats of that later tells nothing new. */
+struct told {
+    uint64_t life;
+    uint64_t session_id;
+    uint16_t message_id;
+};
+
 struct oracle {
     struct protector protector;
     struct keyed *keyed;
@@ -113,6 +120,8 @@ struct oracle {
     size_t change_count;
     struct ended *ended;
     size_t ended_count;
+    struct told *told;
+    size_t told_count;
 };
 
 void oracle_init(struct oracle *oracle);

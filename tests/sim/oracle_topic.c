@@ -127,6 +127,21 @@ void oracle_asked(struct sim *sim, const struct node *node, const struct session
         *ended = sim->oracle.ended[--sim->oracle.ended_count];
 }
 
+/* False: it has been said before. */
+static bool note_told(struct oracle *oracle, const struct node *node, const struct session *session,
+                      const struct message *message)
+{
+    for (size_t i = 0; i < oracle->told_count; i++) {
+        const struct told *told = &oracle->told[i];
+        if (told->life == node->life && told->session_id == session->id &&
+            told->message_id == message->id)
+            return false;
+    }
+    oracle->told = backend_append(oracle->told, &oracle->told_count, sizeof(*oracle->told));
+    oracle->told[oracle->told_count - 1] = (struct told){node->life, session->id, message->id};
+    return true;
+}
+
 void oracle_said(struct sim *sim, const struct node *node, const struct session *session,
                  const uint8_t *bytes, size_t length)
 {
@@ -137,7 +152,7 @@ void oracle_said(struct sim *sim, const struct node *node, const struct session 
         return;
     const struct ended *ended = find_ended(oracle, node, session, &message);
     if (observe_of(&message) != UINT32_MAX) {
-        if (ended)
+        if (note_told(oracle, node, session, &message) && ended)
             sim_violated(sim, INVARIANT_CANCEL,
                          "worker %zu tells %s of what it has been asked to end", node->index,
                          sim_name(&session->own_cid));
