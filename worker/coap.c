@@ -12,6 +12,13 @@ static void send_message(void *owner, const struct coap_peer *peer, const uint8_
     coap->options.send(coap->options.owner, peer, message, length);
 }
 
+static void unanswered(void *owner, const struct coap_peer *peer)
+{
+    struct coap *coap = owner;
+    if (coap->options.unanswered)
+        coap->options.unanswered(coap->options.owner, peer);
+}
+
 static void settled(void *owner, const struct transmission_report *report)
 {
     struct coap *coap = owner;
@@ -69,6 +76,7 @@ static enum status init_transmissions(struct coap *coap)
         .max_retransmit = options->timing.max_retransmit,
         .metrics = options->metrics,
         .send = send_message,
+        .unanswered = unanswered,
         .settled = settled,
         .owner = coap,
     };

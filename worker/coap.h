@@ -61,6 +61,10 @@ struct coap; /* the worker's CoAP endpoint: exchanges remembered, resources, cou
 typedef void coap_send_fn(void *owner, const struct coap_peer *peer, const uint8_t *message,
                           size_t length);
 
+/* A confirmable message to the peer has not been answered in time, and is about to be repeated. It
+ * must not call into struct coap. */
+typedef void coap_unanswered_fn(void *owner, const struct coap_peer *peer);
+
 struct coap_timing {
     uint32_t ack_timeout_ms; /* RFC 7252 section 4.8, ACK_TIMEOUT; from 1 on */
     uint32_t separate_ms;    /* a confirmable request unanswered for so long gets an empty ACK; less
@@ -101,8 +105,9 @@ struct coap_options {
     struct coap_observe observe;
     struct metrics *metrics; /* rows as in worker/metrics.h */
     coap_send_fn *send;
+    coap_unanswered_fn *unanswered; /* NULL: nobody wants to know */
     coap_unsave_fn *unsave;
-    void *owner; /* given to both */
+    void *owner; /* given to all of these */
 };
 MUST_USE enum status coap_new(struct coap **coap, const struct coap_options *options);
 void coap_free(struct coap *coap);

@@ -353,6 +353,8 @@ static void time_out(struct transmissions *transmissions, struct transmission_pe
         peer->repeats++;
         peer->timeout_ms *= 2;
         count(transmissions, WORKER_COAP_RETRANSMISSIONS);
+        if (transmissions->options.unanswered)
+            transmissions->options.unanswered(transmissions->options.owner, &peer->peer);
         send_first(transmissions, peer, now_ms);
         return;
     }

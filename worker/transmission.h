@@ -56,6 +56,9 @@ typedef void transmission_send_fn(void *owner, const struct coap_peer *peer, con
  * CANCELLED. */
 typedef void transmission_settled_fn(void *owner, const struct transmission_report *report);
 
+/* What was sent to the peer is about to be repeated. It must not call back. */
+typedef void transmission_unanswered_fn(void *owner, const struct coap_peer *peer);
+
 struct transmission_options {
     struct hash_key hash_key;
     uint64_t seed;
@@ -67,6 +70,7 @@ struct transmission_options {
     struct metrics *metrics;
     transmission_send_fn *send;
     transmission_settled_fn *settled;
+    transmission_unanswered_fn *unanswered; /* NULL: nobody wants to know */
     void *owner;
 };
 

@@ -43,6 +43,15 @@ static void send_message(void *owner, const struct coap_peer *peer, const uint8_
         dtls_note_change(&worker->dtls, peer->session);
 }
 
+/* Silence may mean that the session has another owner by now, and that its peer drops what a copy
+ * seals, whose numbers are old. The store tells at the next write. */
+static void doubt_ownership(void *owner, const struct coap_peer *peer)
+{
+    struct worker *worker = owner;
+    if (peer->session)
+        dtls_note_change(&worker->dtls, peer->session);
+}
+
 static void unsave_relation(void *owner, const struct coap_peer *peer, uint8_t slot)
 {
     struct worker *worker = owner;
@@ -74,6 +83,7 @@ enum status worker_start_coap(struct worker *worker, uint16_t id)
         .observe = worker->options.observe,
         .metrics = worker->options.metrics,
         .send = send_message,
+        .unanswered = doubt_ownership,
         .unsave = unsave_relation,
         .owner = worker,
     };

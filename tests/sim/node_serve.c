@@ -178,6 +178,13 @@ static void send_message(void *owner, const struct coap_peer *peer, const uint8_
         dtls_note_change(node->dtls, peer->session);
 }
 
+static void doubt_ownership(void *owner, const struct coap_peer *peer)
+{
+    struct node *node = owner;
+    if (peer->session)
+        dtls_note_change(node->dtls, peer->session);
+}
+
 static void unsave_relation(void *owner, const struct coap_peer *peer, uint8_t slot)
 {
     struct node *node = owner;
@@ -304,6 +311,7 @@ static void start_coap(struct node *node, uint16_t id)
         .observe = node->sim->observe,
         .metrics = &node->metrics,
         .send = send_message,
+        .unanswered = doubt_ownership,
         .unsave = unsave_relation,
         .owner = node,
     };
