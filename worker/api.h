@@ -2,9 +2,9 @@
  * session.
  *
  *   GET, PUT, POST, PATCH, DELETE /api/v1/sessions/CID/resources/PATH?QUERY  as the device answers
- *   POST   /api/v1/sessions/CID/observations       {"path": "/temp?x", "accept":
- * "application/json"} GET    /api/v1/sessions/CID/observations       all of this session DELETE
- * /api/v1/sessions/CID/observations/ID
+ *   POST   /api/v1/sessions/CID/observations  {"path": "/temp?x", "accept": "application/json"}
+ *   GET    /api/v1/sessions/CID/observations  all of this session
+ *   DELETE /api/v1/sessions/CID/observations/ID
  *
  * CID: the server's Connection ID in hex, as /whoami and the event log name a session. A session
  * that another worker is to have: 307 to that one; one that is in the store only is claimed first.
@@ -24,6 +24,7 @@
 #include <stddef.h>
 
 #define API_PREFIX "/api/"
+#define API_SESSIONS API_PREFIX "v1/sessions/"
 
 struct api_options {
     struct http *http; /* outlives the API; its requests under API_PREFIX are for api_serve */
