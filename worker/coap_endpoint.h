@@ -1,8 +1,9 @@
 /* What the files of the CoAP endpoint share: coap.c (which kind of message is it, beginning and
- * end), coap_serve.c (requests), coap_body.c (those in blocks), coap_deferral.c (requests that are
- * answered later), coap_hear.c (responses to requests of ours), coap_observe.c (observers;
- * coap_observe.h), resources.c (the table); and what parts that start messages of
- * their own join it by. The worker around it includes coap.h only. */
+ * end), coap_serve.c (requests), coap_commit.c (replies that waited for the store), coap_body.c
+ * (requests in blocks), coap_deferral.c (requests that are answered later), coap_hear.c (responses
+ * to requests of ours), coap_observe.c (observers; coap_observe.h), resources.c (the table); and
+ * what parts that start messages of their own join it by. The worker around it includes coap.h
+ * only. */
 #ifndef HOLDFAST_WORKER_COAP_ENDPOINT_H
 #define HOLDFAST_WORKER_COAP_ENDPOINT_H
 
