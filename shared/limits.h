@@ -86,7 +86,8 @@
 #define STORE_LIST_MAX 1024     /* topics in one answer */
 #define TOPICS_MAX 65536        /* "topics full" */
 #define STORE_LOG_EVENTS_MAX 1000000 /* events kept; the oldest go */
-#define STORE_TURN_QUESTIONS_MAX 1024 /* carried out in one turn of an embedded engine */
+#define STORE_TURN_QUESTIONS_MAX 256  /* carried out in one turn of an embedded engine, for whose
+                                         commit the loop waits */
 #define STORE_TURN_BYTES 2097152      /* octets of their answers; the rest waits for the next turn */
 #define MEMBER_TTL_MS 3000      /* a worker that has not beaten within this is gone */
 #define MEMBER_BEAT_MS 500

@@ -10,7 +10,8 @@
  *     return store_batch_answer(batch);
  *
  * Memory: up to STORE_QUESTIONS_MAX questions in slabs that are kept, of 700 octets each, or 3 KiB
- * with an exchange, a relation or a topic; STORE_TURN_BYTES and 1,024 answers of 200 octets once.
+ * with an exchange, a relation or a topic; STORE_TURN_BYTES and 256 answers of 200
+ * octets once.
  */
 #ifndef HOLDFAST_SHARED_STORE_BATCH_H
 #define HOLDFAST_SHARED_STORE_BATCH_H

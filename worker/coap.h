@@ -129,8 +129,8 @@ enum coap_outcome coap_receive(struct coap *coap, const struct coap_peer *peer, 
  *
  * Not stored: the reply is 5.03 with Max-Age (RFC 7252 section 5.9.3.4), and the exchange is
  * forgotten, so that the client's next try is a new one, even if it has the same message id because
- * the 5.03 was lost. Since the store may have done what it did not confirm, the log can then hold
- * one message twice; worker/event.h says how its reader tells. */
+ * the 5.03 was lost. The store may have done what it did not confirm: it knows the exchange then,
+ * and logs no second event for it (shared/store.h). */
 enum coap_outcome coap_committed(struct coap *coap, uint64_t session_id, uint16_t message_id,
                                  enum coap_saved saved, uint64_t now_ms, struct writer *reply);
 
