@@ -90,6 +90,7 @@ finish() {
     fi
     for pid in "${own_pids[@]}"; do
         kill -TERM "$pid" 2>/dev/null || true
+        kill -CONT "$pid" 2>/dev/null || true # one that was stopped could not end
     done
     for pid in "${own_pids[@]}"; do
         wait "$pid" 2>/dev/null || true
