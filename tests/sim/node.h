@@ -1,6 +1,6 @@
 /* A worker of the cluster: struct dtls, struct coap and struct worker_member, joined as
- * worker/worker.c joins them, with messages for frames. It can crash, be stopped for a while, and
- * has a clock of its own. */
+ * worker/worker.c and its siblings join them, with messages for frames. It can crash, be stopped for
+ * a while, and has a clock of its own. */
 #ifndef HOLDFAST_TESTS_SIM_NODE_H
 #define HOLDFAST_TESTS_SIM_NODE_H
 

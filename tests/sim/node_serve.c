@@ -1,4 +1,4 @@
-/* What worker/worker.c puts around struct dtls and struct coap, function by function. */
+/* What worker/worker_core.h and its files put around struct dtls and struct coap, function by function. */
 #include "tests/sim/sim.h"
 #include "worker/message.h"
 #include "worker/metrics.h"
