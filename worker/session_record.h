@@ -20,11 +20,12 @@
 /* Of a session that is in no table yet: what its record says. `identity` points into the record's
  * plain text. */
 struct session_record {
-    struct session session; /* suite, CIDs, path, windows; no identity, no lease, no links */
     struct session_keys keys;
     const uint8_t *identity;
     size_t identity_length;
     uint32_t lb_name; /* worker/path.h; session.path.lb says nothing */
+    struct session session; /* suite, CIDs, path, windows; no identity, no lease, no links; last,
+                               since its kind has keys behind it */
 };
 
 /* Octets of the sealed part: beside these, the keys and IVs of both directions, the peer's CID and

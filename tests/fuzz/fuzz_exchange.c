@@ -27,9 +27,9 @@ struct scene {
     struct coap *owner;
     struct coap *heir;
     uint8_t identity[1 + IDENTITY_LENGTH_MAX];
-    struct session session;
     struct coap_peer peer;
     struct coap_now now;
+    struct session session; /* last: its keys are behind it */
 };
 
 static void require(bool holds)
