@@ -218,6 +218,10 @@ void dtls_receive_record(struct dtls *dtls, struct session *session, const struc
             dtls_doubt_session(dtls, session);
         return;
     }
+    /* The numbers that are left out may have gone to another worker, which owns the session then, and
+     * whose answers make the peer drop ours. The store tells at the next write. */
+    if (session->heard && record->sequence > session->replay.newest + 1)
+        mark_note(&dtls->marks, session, MARK_SOON, dtls->now_ms);
     replay_accept(&session->replay, record->sequence);
     session_touch(&dtls->sessions, session, (uint32_t)(dtls->now_ms / 1000));
     if (freshness == REPLAY_NEWEST)
