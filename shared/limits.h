@@ -125,6 +125,7 @@
 #define COAP_PLAIN_OVERHEAD 28 /* octets of IPv4 and UDP headers, which amplification counts too */
 #define COAP_ACK_TIMEOUT_MS 2000     /* RFC 7252 section 4.8, as are the next two */
 #define COAP_ACK_RANDOM_PERCENT 150
+#define COAP_ACK_RANDOM_PERCENT_MAX 1000
 #define COAP_MAX_RETRANSMIT 4
 #define COAP_SEPARATE_MS 1500 /* without a reply: an empty ACK */
 #define COAP_DEFERRALS_MAX 1024   /* requests of one worker that are answered later; full: 5.03 */

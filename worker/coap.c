@@ -74,6 +74,7 @@ static enum status init_transmissions(struct coap *coap)
         .long_max = COAP_TRANSMISSIONS_LONG_MAX,
         .ack_timeout_ms = options->timing.ack_timeout_ms,
         .max_retransmit = options->timing.max_retransmit,
+        .random_percent = options->timing.random_percent,
         .metrics = options->metrics,
         .send = send_message,
         .unanswered = unanswered,

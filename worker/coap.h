@@ -70,10 +70,12 @@ struct coap_timing {
     uint32_t separate_ms;    /* a confirmable request unanswered for so long gets an empty ACK; less
                                 than the peer's ACK_TIMEOUT, so that it does not repeat it */
     uint8_t max_retransmit;  /* RFC 7252 section 4.8, MAX_RETRANSMIT */
+    uint16_t random_percent; /* RFC 7252 section 4.8, ACK_RANDOM_FACTOR in per cent; from 100 on */
 };
-#define COAP_TIMING_DEFAULT                                        \
-    {                                                              \
-        COAP_ACK_TIMEOUT_MS, COAP_SEPARATE_MS, COAP_MAX_RETRANSMIT \
+#define COAP_TIMING_DEFAULT                                         \
+    {                                                               \
+        COAP_ACK_TIMEOUT_MS, COAP_SEPARATE_MS, COAP_MAX_RETRANSMIT, \
+            COAP_ACK_RANDOM_PERCENT                                 \
     }
 
 /* The relation in this slot of the session is over: it is to leave the store. */

@@ -39,6 +39,7 @@ struct program {
     uint64_t session_idle_s;
     uint64_t store_key_id;
     uint64_t ack_timeout_ms;
+    uint64_t ack_random_percent;
     uint64_t max_retransmit;
     uint64_t separate_ms;
     uint64_t request_rate;
@@ -66,6 +67,7 @@ static struct program program = {
     .id = 1,
     .session_idle_s = SESSION_IDLE_S_DEFAULT,
     .ack_timeout_ms = COAP_ACK_TIMEOUT_MS,
+    .ack_random_percent = COAP_ACK_RANDOM_PERCENT,
     .max_retransmit = COAP_MAX_RETRANSMIT,
     .separate_ms = COAP_SEPARATE_MS,
     .cid_length = CID_LENGTH_DEFAULT,
@@ -185,12 +187,20 @@ static const struct option_row rows[] = {
      .max = SESSION_TTL_S},
     {.name = "ack-timeout-ms",
      .argument = "MS",
-     .help = "before an unacknowledged CoAP message is repeated, and half as long again at random; "
-             "doubled each time (default 2000)",
+     .help = "before an unacknowledged CoAP message is repeated, at least; doubled each time "
+             "(default 2000)",
      .kind = OPTION_NUMBER,
      .target = &program.ack_timeout_ms,
      .min = 1,
      .max = 60000},
+    {.name = "ack-random-percent",
+     .argument = "N",
+     .help = "of that, before the first repetition, at most: a random share of what is above 100 is "
+             "added (default 150)",
+     .kind = OPTION_NUMBER,
+     .target = &program.ack_random_percent,
+     .min = 100,
+     .max = COAP_ACK_RANDOM_PERCENT_MAX},
     {.name = "max-retransmit",
      .argument = "N",
      .help = "repetitions of an unacknowledged CoAP message, 0 to 10 (default 4)",
@@ -469,7 +479,7 @@ static enum status start_worker(const struct cluster_key *key)
         .publishers = &program.publishers,
         .subscribers = &program.subscribers,
         .timing = {(uint32_t)program.ack_timeout_ms, (uint32_t)program.separate_ms,
-                   (uint8_t)program.max_retransmit},
+                   (uint8_t)program.max_retransmit, (uint16_t)program.ack_random_percent},
     };
     return worker_new(&program.worker, &options);
 }

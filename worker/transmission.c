@@ -160,7 +160,7 @@ static void begin_first(struct transmissions *transmissions, struct transmission
                         uint64_t now_ms)
 {
     uint32_t least_ms = transmissions->options.ack_timeout_ms;
-    uint32_t spread_ms = least_ms * (COAP_ACK_RANDOM_PERCENT - 100) / 100;
+    uint32_t spread_ms = least_ms * (transmissions->options.random_percent - 100u) / 100;
     peer->timeout_ms = least_ms + (uint32_t)(draw(transmissions) % (spread_ms + 1));
     peer->repeats = 0;
     peer->sent_ms = now_ms;

@@ -67,6 +67,7 @@ struct transmission_options {
     size_t long_max;         /* longer ones */
     uint32_t ack_timeout_ms; /* ACK_TIMEOUT; from 1 on */
     uint8_t max_retransmit;  /* MAX_RETRANSMIT */
+    uint16_t random_percent; /* ACK_RANDOM_FACTOR in per cent; from 100 on */
     struct metrics *metrics;
     transmission_send_fn *send;
     transmission_settled_fn *settled;

@@ -74,6 +74,7 @@ static void draw_cluster(void)
         .ack_timeout_ms = 1000,
         .separate_ms = (uint32_t)draw_between(&sim.people, 50, 600),
         .max_retransmit = 5, /* none times out before the weather is calm */
+        .random_percent = COAP_ACK_RANDOM_PERCENT,
     };
     sim.observe = (struct coap_observe){
         .confirm_s = (uint32_t)draw_between(&sim.people, 2, 10),

@@ -82,6 +82,7 @@ static void open_with(struct bench *bench, uint64_t seed, uint8_t max_retransmit
         .long_max = LONGS_MAX,
         .ack_timeout_ms = 2000,
         .max_retransmit = max_retransmit,
+        .random_percent = COAP_ACK_RANDOM_PERCENT,
         .metrics = &bench->metrics,
         .send = keep_sent,
         .settled = keep_report,
@@ -277,6 +278,27 @@ Test(transmission, backs_off)
     }
     cr_expect_lt(least_ms, 2100, "%lu", (unsigned long)least_ms);
     cr_expect_gt(most_ms, 2900, "%lu", (unsigned long)most_ms);
+}
+
+Test(transmission, backs_off_by_another_random_factor)
+{
+    static const uint16_t percents[] = {100, 300};
+    for (size_t row = 0; row < 2; row++) {
+        uint64_t least_ms = UINT64_MAX, most_ms = 0;
+        for (uint64_t seed = 0; seed < 200; seed++) {
+            struct bench bench;
+            open_with(&bench, seed * UINT64_C(0x9e3779b97f4a7c15), 4);
+            bench.transmissions.options.random_percent = percents[row];
+            play(&bench, "s1 +6000");
+            uint64_t first_ms = bench.sent_ms[1] - bench.sent_ms[0];
+            least_ms = first_ms < least_ms ? first_ms : least_ms;
+            most_ms = first_ms > most_ms ? first_ms : most_ms;
+            close_bench(&bench);
+        }
+        cr_expect_lt(least_ms, 2100, "%lu", (unsigned long)least_ms);
+        cr_expect_leq(most_ms, 20 * percents[row], "%lu", (unsigned long)most_ms);
+        cr_expect_gt(most_ms, 19 * percents[row], "%lu", (unsigned long)most_ms);
+    }
 }
 
 /* MAX_TRANSMIT_WAIT: "the maximum time from the first transmission of a Confirmable message to the
