@@ -155,7 +155,7 @@ system() {
     for script in tests/system/test_*.sh; do
         name=system/${script##*/test_}
         name=${name%.sh}
-        [[ -x $script && $name =~ $filter ]] || continue
+        [[ $name =~ $filter ]] || continue
         system_one "$script" "$name"
     done
 }
