@@ -20,6 +20,7 @@ static const struct definition {
     [PLUGTEST_OBS] = {"/obs", "tick 0\n"},
     [PLUGTEST_OBS_NON] = {"/obs-non", "tick 0\n"},
     [PLUGTEST_OBS_LARGE] = {"/obs-large", "tick 0\n"},
+    [PLUGTEST_OBS_PUMPING] = {"/obs-pumping", "tick 0\n"},
 };
 
 static void set(struct plugtest_value *value, uint16_t format, struct octets octets)

@@ -25,6 +25,7 @@ enum plugtest_name {
     PLUGTEST_OBS,
     PLUGTEST_OBS_NON,
     PLUGTEST_OBS_LARGE,
+    PLUGTEST_OBS_PUMPING, /* large and small in turn */
     PLUGTEST_VALUES
 };
 

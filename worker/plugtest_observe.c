@@ -12,6 +12,7 @@ static const struct {
     {"/obs", PLUGTEST_OBS},
     {"/obs-non", PLUGTEST_OBS_NON},
     {"/obs-large", PLUGTEST_OBS_LARGE},
+    {"/obs-pumping", PLUGTEST_OBS_PUMPING},
 };
 #define OBSERVED (sizeof observed / sizeof *observed)
 
@@ -68,6 +69,14 @@ enum resource_outcome plugtest_forget(const struct resource_call *call,
     return RESOURCE_DONE;
 }
 
+/* /obs-pumping has "varying sizes some of which require a Block2 option and others that do not"
+ * (TD_COAP_OBS_14): it is large when it was small. */
+static bool becomes_large(enum plugtest_name name, const struct plugtest_value *value)
+{
+    return name == PLUGTEST_OBS_LARGE ||
+           (name == PLUGTEST_OBS_PUMPING && value->length < PLUGTEST_LARGE_SIZE);
+}
+
 void plugtest_tick(struct plugtest *plugtest, struct coap *coap)
 {
     plugtest->ticks++;
@@ -77,7 +86,7 @@ void plugtest_tick(struct plugtest *plugtest, struct coap *coap)
         char text[32];
         int length = snprintf(text, sizeof text, "tick %u\n", plugtest->ticks);
         writer_bytes(&writer, text, (size_t)length);
-        if (observed[i].name == PLUGTEST_OBS_LARGE)
+        if (becomes_large(observed[i].name, value))
             plugtest_write_large(&writer);
         value->has_turned = value->exists && value->format != FORMAT_TEXT;
         value->exists = true;

@@ -78,6 +78,8 @@ const struct resource coap_resources[] = {
              .state = plugtest_state, .observable = true),
     PLUGTEST("/obs-large", plugtest_observed, NULL, NULL, NULL, .observable = true,
              .size = PLUGTEST_LARGE_SIZE),
+    PLUGTEST("/obs-pumping", plugtest_observed, NULL, plugtest_observed_put, NULL,
+             .state = plugtest_state, .observable = true),
     PLUGTEST("/obs-reset", NULL, plugtest_forget, NULL, NULL),
     PLUGTEST("/link1", plugtest_text, NULL, NULL, NULL, .type = "Type1 Type2", .interface = "If1"),
     PLUGTEST("/link2", plugtest_text, NULL, NULL, NULL, .type = "Type2 Type3", .interface = "If2"),

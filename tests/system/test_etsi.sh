@@ -546,6 +546,31 @@ END
 > CON GET m3 t1 6=#1 11=obs-large
 << ACK 2.05 m3 t1 .*
 END
+    # Large by itself once it is small, and the other way round; read first in either size.
+    etsi TD_COAP_OBS_14 'of varying size, in blocks and not' <<'END'
+> CON GET m1 t1 6=#0 11=obs-pumping
+< ACK 2.05 m1 t1 4=0x[0-9a-f]+ 6=#([0-9]+) 12=#0 14=#5 .+
+& pumping 1
+$ -m put -t 0 -e small /obs-pumping
+= ACK c:2.04
+<< CON 2.05 ([0-9]+) t1 4=0x[0-9a-f]+ 6=#([0-9]+) 12=#0 14=#5 =small
++ pumping 2
+> ACK 0.00 {1} -
+<< CON 2.05 ([0-9]+) t1 4=0x[0-9a-f]+ 6=#([0-9]+) 12=#0 14=#5 23=0/1/1024 .*=tick.*
++ pumping 2
+> ACK 0.00 {1} -
+> CON GET m2 t2 11=obs-pumping 23=1/0/1024
+<< ACK 2.05 m2 t2 4=0x[0-9a-f]+ 12=#0 14=#5 23=1/0/1024 .*
+> CON GET m3 t1 6=#0 11=obs-pumping
+<< ACK 2.05 m3 t1 4=0x[0-9a-f]+ 6=#([0-9]+) 12=#0 14=#5 23=0/1/1024 .*
+<< CON 2.05 ([0-9]+) t1 4=0x[0-9a-f]+ 6=#([0-9]+) 12=#0 14=#5 =tick.*
++ pumping 2
+> ACK 0.00 {1} -
+> CON GET m4 t1 6=#0 11=obs-pumping
+<< ACK 2.05 m4 t1 4=0x[0-9a-f]+ 6=#([0-9]+) 12=#0 14=#5 =tick.*
+> CON GET m5 t1 6=#1 11=obs-pumping
+<< ACK 2.05 m5 t1 .*
+END
 }
 
 observe_non() {
