@@ -10,13 +10,15 @@ client=$PEERS/mbedtls/coap-client
 declare -A observer_pid
 observer_exec=()
 
-# Observes a topic for a time, with a Connection ID, and says all that it hears.
+# Observes a topic for a time, with a Connection ID, and says all that it hears. It takes a new port
+# after so many packets; 0: never.
 observer_s=90
+observer_port_each=0
 observer_start() { # name uri options...
     local name=$1 uri=$2
     shift 2
     : >"$TMPDIR/$name.log"
-    "${observer_exec[@]}" "$client" -v 6 -w -d 0 -B 100 -s "$observer_s" "$@" -u "$identity" -k "0x$key" \
+    "${observer_exec[@]}" "$client" -v 6 -w -d "$observer_port_each" -B 100 -s "$observer_s" "$@" -u "$identity" -k "0x$key" \
         "$uri" >"$TMPDIR/$name.log" 2>&1 </dev/null &
     observer_pid[$name]=$!
     own_pids+=("$!")
@@ -133,6 +135,27 @@ removed() {
     observer_kill reader
 }
 
+# Each of its ACKs comes from a port of its own, and the next notification goes there.
+moving_observer() {
+    local each before
+    begin 'an observer whose every packet comes from a new port'
+    publish "$(uri 1)" at-rest
+    before=$(workers_metric holdfast_address_changes_total)
+    observer_port_each=1 observer_start moving "$(uri 2)"
+    await_told moving at-rest
+    for each in a b c d e; do
+        publish "$(uri 1)" "$each"
+        await_told moving "$each"
+    done
+    expect_increasing moving
+    expect_one_request moving
+    expect_at_least 'address changes' \
+        $(($(workers_metric holdfast_address_changes_total) - before)) 5
+    observer_kill moving
+    publish "$(uri 1)" 'to nobody'
+    await 'off the list' 20 ended_by timeout 1
+}
+
 # Stopped, it acknowledges nothing; each notification is confirmable.
 slow_observer() {
     local each
@@ -154,7 +177,7 @@ slow_observer() {
     begin 'an observer that acknowledges nothing is off the list'
     kill -STOP "${observer_pid[slow]}"
     publish "$(uri 1)" 9
-    await 'off the list' 20 ended_by timeout 1
+    await 'off the list' 20 ended_by timeout 2
     await 'no observers' 10 observers 0
     observer_kill slow
 }
@@ -239,6 +262,7 @@ cluster_start 2
 two_workers
 killed_worker
 removed
+moving_observer
 slow_observer
 cluster_stop
 unset HOLDFAST_OBSERVE_CONFIRM_EVERY HOLDFAST_ACK_TIMEOUT_MS HOLDFAST_MAX_RETRANSMIT
