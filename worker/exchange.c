@@ -2,14 +2,17 @@
 
 struct exchange_peer {
     struct exchange_endpoint endpoint;
-    struct exchange *oldest; /* by serial, then by when they came */
-    size_t count;
+    struct exchange *oldest, *newest; /* by serial, then by when they came */
     uint16_t next_serial;
+    uint8_t count;
+    /* Of its exchanges, in no order: nearly every message is new, and is found so without a look at
+     * each of them, which are all over memory. */
+    uint16_t message_ids[COAP_EXCHANGES_PER_PEER_MAX];
 };
 
 _Static_assert(sizeof(struct exchange) == 120, "as the header says");
 _Static_assert(sizeof(struct exchange_chunk) == 128, "as the header says");
-_Static_assert(sizeof(struct exchange_peer) <= 64, "as the header says");
+_Static_assert(sizeof(struct exchange_peer) <= 96, "as the header says");
 
 /* So that the longest reply of one exchange always has room. */
 #define CHUNKS_PER_REPLY_MAX (COAP_MESSAGE_SIZE_MAX / EXCHANGE_CHUNK_SIZE + 1)
@@ -96,25 +99,43 @@ static bool precedes(uint16_t a, uint16_t b)
     return (int16_t)(uint16_t)(a - b) < 0;
 }
 
+static size_t find_id(const struct exchange_peer *peer, uint16_t message_id)
+{
+    size_t at = 0;
+    while (at < peer->count && peer->message_ids[at] != message_id)
+        at++;
+    return at;
+}
+
 /* Behind those of the peer that are no later. */
 static void link_to_peer(struct exchange_peer *peer, struct exchange *exchange)
 {
     struct exchange **link = &peer->oldest;
+    if (peer->newest && !precedes(exchange->serial, peer->newest->serial))
+        link = &peer->newest->peer_newer;
     while (*link && !precedes(exchange->serial, (*link)->serial))
         link = &(*link)->peer_newer;
     exchange->peer = peer;
     exchange->peer_newer = *link;
     *link = exchange;
-    peer->count++;
+    if (!exchange->peer_newer)
+        peer->newest = exchange;
+    peer->message_ids[peer->count++] = exchange->message_id;
 }
 
 static void unlink_from_peer(struct exchange *exchange)
 {
-    struct exchange **link = &exchange->peer->oldest;
-    while (*link != exchange)
-        link = &(*link)->peer_newer;
+    struct exchange_peer *peer = exchange->peer;
+    struct exchange *before = NULL;
+    struct exchange **link = &peer->oldest;
+    while (*link != exchange) {
+        before = *link;
+        link = &before->peer_newer;
+    }
     *link = exchange->peer_newer;
-    exchange->peer->count--;
+    if (peer->newest == exchange)
+        peer->newest = before;
+    peer->message_ids[find_id(peer, exchange->message_id)] = peer->message_ids[--peer->count];
 }
 
 static void link_to_all(struct exchanges *exchanges, struct exchange *exchange)
@@ -157,7 +178,9 @@ struct exchange *exchange_find(struct exchanges *exchanges,
 {
     exchange_expire(exchanges, now_ms);
     const struct exchange_peer *peer = find_peer(exchanges, endpoint);
-    struct exchange *exchange = peer ? peer->oldest : NULL;
+    if (!peer || find_id(peer, message_id) == peer->count)
+        return NULL;
+    struct exchange *exchange = peer->oldest;
     while (exchange && (exchange->message_id != message_id || exchange->expires_ms <= now_ms))
         exchange = exchange->peer_newer;
     return exchange;

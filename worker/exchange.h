@@ -9,9 +9,9 @@
  * Bounded in all and per peer; where there is no room the oldest goes first, counted, unless it is
  * pending: then the new one is refused. Memory: a
  * pool of exchanges (120 octets each, replies up to EXCHANGE_INLINE_MAX octets inside), one of
- * peers (64) and one of chunks (128, EXCHANGE_CHUNK_SIZE of them payload) for what replies are
+ * peers (96) and one of chunks (128, EXCHANGE_CHUNK_SIZE of them payload) for what replies are
  * longer, each with about exchanges_max objects at most, and the slots of the peers' hash table:
- * when all is full 312 octets and 11 to 21 of slots for each of exchanges_max. Pools and slots grow
+ * when all is full 344 octets and 11 to 21 of slots for each of exchanges_max. Pools and slots grow
  * as they are used and are kept; nothing else is allocated. */
 #ifndef HOLDFAST_WORKER_EXCHANGE_H
 #define HOLDFAST_WORKER_EXCHANGE_H

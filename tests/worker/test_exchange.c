@@ -120,6 +120,24 @@ Test(exchange, a_busy_peer_pushes_out_its_own_oldest_only)
     exchanges_free(&exchanges);
 }
 
+Test(exchange, what_is_forgotten_leaves_the_others_in_their_order)
+{
+    struct exchanges exchanges;
+    init(&exchanges, 64);
+    for (uint16_t id = 1; id <= 3; id++)
+        remember(&exchanges, &alice, id, 0, "r", 1);
+    exchange_drop(&exchanges, exchange_find(&exchanges, &alice, 3, 0)); /* the newest */
+    exchange_drop(&exchanges, exchange_find(&exchanges, &alice, 1, 0)); /* the oldest */
+    for (uint16_t id = 4; id < 4 + COAP_EXCHANGES_PER_PEER_MAX; id++)
+        remember(&exchanges, &alice, id, 0, "r", 1);
+    for (uint16_t id = 1; id <= 3; id++)
+        cr_expect_null(exchange_find(&exchanges, &alice, id, 0), "%u", id);
+    for (uint16_t id = 4; id < 4 + COAP_EXCHANGES_PER_PEER_MAX; id++)
+        cr_expect_not_null(exchange_find(&exchanges, &alice, id, 0), "%u", id);
+    cr_expect_eq(exchanges.evicted, 1);
+    exchanges_free(&exchanges);
+}
+
 Test(exchange, the_oldest_of_all_goes_when_all_is_full)
 {
     enum { MAX = 100 };
