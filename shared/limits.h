@@ -181,6 +181,7 @@
 #define OBSERVE_CONFIRM_EVERY_MAX 255
 #define OBSERVE_PLAIN_CONFIRM_EVERY 4 /* of the notifications to an address that anybody can write */
 #define OBSERVE_PACE_MS 3000         /* RFC 7641 section 4.5.1: without an estimate of the RTT */
+#define OBSERVE_ESTIMATE_S 5         /* an RTT estimate older than this that holds a change up is made anew */
 #define OBSERVE_BATCH_MAX 256        /* observers that one turn tells of a change, one ms apart */
 #define OBSERVE_RETRY_MS 1000        /* before a state is asked for again that could not be had */
 

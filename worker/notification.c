@@ -166,6 +166,15 @@ static void set_timer(struct observers *observers, struct observer_peer *peer)
         wheel_set(&observers->wheel, &peer->timer, deadline_ms);
 }
 
+/* An estimate may be of a time when all was slower: of the moment, say, when ten thousand were told
+ * at once for the first time. Whoever is held up by an old one is told confirmably, which brings
+ * another. */
+static bool has_old_estimate(const struct observers *observers, const struct observer_peer *peer)
+{
+    uint8_t now_s = (uint8_t)(observers->now.ms / 1000);
+    return !peer->knows_rtt || (uint8_t)(now_s - peer->measured_s) >= OBSERVE_ESTIMATE_S;
+}
+
 /* "servers MUST strictly limit the number of simultaneous outstanding notifications/responses that
  * they transmit to a given client to NSTART (1 by default [...])." (RFC 7641 section 4.5.1) */
 void notification_serve(struct observers *observers, struct observer_peer *peer)
@@ -175,7 +184,7 @@ void notification_serve(struct observers *observers, struct observer_peer *peer)
     struct observer *observer = next_owed(peer);
     if (observer && wait_ms(observers, peer) == 0)
         tell(observers, observer);
-    else if (observer && !peer->knows_rtt)
+    else if (observer && has_old_estimate(observers, peer))
         peer->waited = true;
     if (!peer->confirming)
         set_timer(observers, peer);
@@ -234,6 +243,7 @@ static void take_outcome(struct observers *observers, struct observer *observer,
         observer->unconfirmed = 0;
         observer->doubtful = false;
         peer->free_ms = (uint32_t)observers->now.ms;
+        peer->measured_s = (uint8_t)(observers->now.ms / 1000);
         if (observer->leaving)
             observer_remove(observers, observer, OBSERVER_GONE);
         return;

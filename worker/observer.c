@@ -68,6 +68,7 @@ static struct observer_peer *get_peer(struct observers *observers, const struct 
     peer->is_plain = who->session_id == 0;
     peer->who = keep_who(observers, who);
     peer->free_ms = (uint32_t)observers->now.ms;
+    peer->measured_s = (uint8_t)(observers->now.ms / 1000);
     if (!peer->who)
         goto out;
     if (table_insert(&observers->peers, coap_peer_hash(&observers->options.hash_key, who), peer) ==

@@ -63,7 +63,8 @@ struct observer_peer {
     bool is_plain : 1;
     bool confirming : 1; /* a confirmable notification is outstanding */
     bool knows_rtt : 1;  /* free_ms was reckoned by it */
-    bool waited : 1;     /* a change has had to wait for want of it */
+    bool waited : 1;     /* a change has had to wait for want of it, or for one that is old */
+    uint8_t measured_s;  /* low bits of when it was measured last */
 };
 
 _Static_assert(sizeof(struct observer) + sizeof(struct observer_peer) + OBSERVER_SLOT_MAX <=

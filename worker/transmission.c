@@ -241,15 +241,17 @@ static void settle(struct transmissions *transmissions, struct transmission_peer
     transmissions->options.settled(transmissions->options.owner, &report);
 }
 
-/* Smoothed as in RFC 6298 section 2. Of a message that was repeated nobody can tell which copy is
- * answered (Karn's algorithm, section 3 there). */
+/* Smoothed as in RFC 6298 section 2 as long as it rises. A sample below the estimate is taken as it
+ * is: the path can be no slower than that, the rest was a queue, which may well be our own. Of a
+ * message that was repeated nobody can tell which copy is answered (Karn's algorithm, section 3
+ * there). */
 static void measure(const struct transmission_peer *peer, uint64_t now_ms)
 {
     struct session *session = peer->peer.session;
     if (!session || peer->repeats > 0)
         return;
     uint64_t rtt_ms = now_ms - peer->sent_ms;
-    if (session->rtt_ms > 0)
+    if (session->rtt_ms > 0 && rtt_ms > session->rtt_ms)
         rtt_ms = (7 * (uint64_t)session->rtt_ms + rtt_ms) / 8;
     session->rtt_ms = (uint16_t)(rtt_ms < 1 ? 1 : rtt_ms > RTT_MAX_MS ? RTT_MAX_MS : rtt_ms);
 }

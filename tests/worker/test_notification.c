@@ -68,6 +68,33 @@ Test(notification, three_seconds_where_no_estimate_is_there_and_then_one_that_br
     cr_expect_eq(observer_bench_take(bench, 1)->type, MESSAGE_NON);
 }
 
+/* Ten round trips were slow, and now they are not. */
+Test(notification, an_old_estimate_that_holds_a_change_up_is_made_anew)
+{
+    bench = observer_bench_open(3600, 0);
+    bench->rtt_ms = 400;
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_pass(bench, 1000 * OBSERVE_ESTIMATE_S);
+    observer_bench_change(bench, "/a", "1");
+    cr_expect_eq(observer_bench_take(bench, 1)->type, MESSAGE_NON, "nothing has had to wait");
+    observer_bench_change(bench, "/a", "2");
+    observer_bench_take(bench, 0);
+    observer_bench_pass(bench, 400);
+    const struct observer_bench_sent sent = *observer_bench_take(bench, 1);
+    cr_expect_eq(sent.type, MESSAGE_CON);
+    bench->rtt_ms = 50;
+    observer_bench_confirmed(bench, &sent, OBSERVER_ACKNOWLEDGED);
+    for (int i = 0; i < 3; i++) {
+        observer_bench_change(bench, "/a", "3");
+        cr_expect_eq(observer_bench_take(bench, 1)->type, MESSAGE_NON);
+        observer_bench_change(bench, "/a", "4");
+        observer_bench_take(bench, 0);
+        observer_bench_pass(bench, 50);
+        cr_expect_eq(observer_bench_take(bench, 1)->type, MESSAGE_NON, "the estimate is new");
+        observer_bench_pass(bench, 50);
+    }
+}
+
 /* "servers MUST strictly limit the number of simultaneous outstanding notifications/responses that
  * they transmit to a given client to NSTART (1 by default [...])." (RFC 7641 section 4.5.1) */
 Test(notification, nothing_goes_to_a_peer_while_one_is_unacknowledged)

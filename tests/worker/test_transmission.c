@@ -378,6 +378,8 @@ Test(transmission, measures_the_round_trip)
         {"s1 a1", 1},
         {"s1 +800 a1 s2 +1600 a2", 900},
         {"s1 s2 +800 a1 +800 a2", 800}, /* what waits is not on its way */
+        {"s1 +800 a1 s2 +80 a2", 80},
+        {"s1 +80 a1 s2 +800 a2", 170},
         {"s1 +3000 a1", 0},
         {"s1 +3000 a1 s2 +50 a2", 50},
     };
