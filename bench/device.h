@@ -114,6 +114,25 @@ uint32_t fleet_first_wait_ms(struct fleet *fleet);
 /* The device has a session; it is queued if it has something to do. */
 void fleet_ready(struct device *device);
 
+/* --- fleet_phase.c --- */
+
+/* Does what is due in this phase, and goes to the next one when it is over. */
+void fleet_go_on(struct fleet *fleet);
+/* Until when there is nothing to do, `until_us` at the latest. */
+uint64_t fleet_wake_us(const struct fleet *fleet, uint64_t until_us);
+/* Ends it in FLEET_FAILED. */
+void fleet_fail(struct fleet *fleet);
+/* Without a word if a process has ended: then there is no such measure. */
+void fleet_read_usage(struct fleet *fleet, struct server_usage *usage);
+
+/* --- fleet_mark.c --- */
+
+/* Whether --begin's file is there, or none is waited for. */
+bool fleet_may_begin(struct fleet *fleet);
+void fleet_check_mark(struct fleet *fleet);
+/* When to look for a file again; UINT64_MAX: none is waited for. */
+uint64_t fleet_file_us(const struct fleet *fleet);
+
 /* --- fleet_receive.c --- */
 
 /* A wire_receive_fn. */
