@@ -5,6 +5,7 @@
 #include "bench/association.h"
 #include "bench/dial.h"
 #include "bench/fleet.h"
+#include "bench/operators.h"
 #include "bench/question.h"
 #include "bench/wire.h"
 #include "bench/workload.h"
@@ -58,6 +59,7 @@ struct device {
     bool recovered; /* since the mark */
     bool affected;  /* has retransmitted since the mark */
     bool is_queued; /* in one of the fleet's two queues */
+    bool is_wanted; /* the API is to observe it */
     struct relation relation;
     struct association association;
 };
@@ -84,7 +86,13 @@ struct fleet {
     size_t related;            /* that observe, or are observed */
     enum fleet_phase phase;
     struct pace pace;
-    uint64_t run; /* random: names the run's events */
+    struct operators *operators; /* NULL: nobody asks for observations */
+    size_t wanted;               /* devices that are to be observed, and not asked for yet */
+    uint64_t wanted_next;        /* where to look for them */
+    uint64_t operators_us;       /* when to look at the operators again */
+    size_t workers_at_start;     /* of those that observe */
+    uint64_t stored_at_start;    /* their count of notifications */
+    uint64_t run;                /* random: names the run's events */
     uint64_t random;
     uint64_t now_us;
     uint64_t phase_start_us;
@@ -178,5 +186,18 @@ void fleet_end_relation(struct device *device);
 void fleet_write_notification(const struct device *device, struct question *notification);
 /* A notification, or a request of the server's. False: neither. */
 bool fleet_observe_message(struct device *device, const struct answer *message);
+
+/* --- fleet_operators.c: --observe-api; without it nothing happens --- */
+
+MUST_USE enum status fleet_hire_operators(struct fleet *fleet);
+/* The device has a new session, which nobody observes. */
+void fleet_want_observer(struct device *device);
+/* Asks for devices, as many at once as may be. */
+void fleet_operate(struct fleet *fleet);
+/* Whether there are any to ask for, or answers to come: look again at fleet->operators_us. */
+bool fleet_wants_operators(const struct fleet *fleet);
+/* What the server has stored: when the run begins, and once it is over. */
+void fleet_note_stored(struct fleet *fleet);
+void fleet_count_stored(struct fleet *fleet);
 
 #endif

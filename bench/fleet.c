@@ -113,6 +113,11 @@ size_t fleet_established(const struct fleet *fleet)
     return fleet->established;
 }
 
+size_t fleet_related(const struct fleet *fleet)
+{
+    return fleet->related;
+}
+
 /* --- beginning and end --- */
 
 static enum status open_shared(struct fleet *fleet)
@@ -183,6 +188,8 @@ enum status fleet_new(struct fleet **made, const struct plan *plan)
     if (status == STATUS_OK)
         status = open_shared(fleet);
     if (status == STATUS_OK)
+        status = fleet_hire_operators(fleet);
+    if (status == STATUS_OK)
         status = make_devices(fleet);
     if (status == STATUS_OK && plan->acknowledged_path) {
         fleet->acknowledged = fopen(plan->acknowledged_path, "we");
@@ -215,6 +222,7 @@ void fleet_free(struct fleet *fleet)
     }
     for (size_t i = 0; i < fleet->shared_count; i++)
         wire_close(&fleet->wire, fleet->shared[i]);
+    operators_free(fleet->operators);
     wire_free(&fleet->wire);
     dialer_free(&fleet->dialer);
     (void)wolfSSL_Cleanup();

@@ -38,5 +38,7 @@ void fleet_stop(struct fleet *fleet);
 
 const struct tally *fleet_tally(const struct fleet *fleet);
 size_t fleet_established(const struct fleet *fleet);
+/* Devices that observe, or are observed. */
+size_t fleet_related(const struct fleet *fleet);
 
 #endif

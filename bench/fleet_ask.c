@@ -51,6 +51,10 @@ static size_t make_payload(const struct device *device, uint8_t space[WORKLOAD_P
     size_t length = fleet->plan->payload_length;
     if (device->operation == OPERATION_PUBLISH)
         return workload_stamp(device->due_us, length, space);
+    /* Named, so that it can be found in the server's log. */
+    if (fleet->acknowledged && device->operation == OPERATION_NOTIFY)
+        return workload_payload(OPERATION_EVENT, fleet->run, device_index(device),
+                                device->number - 1, length, space);
     return workload_payload((enum operation)device->operation, fleet->run, device_index(device),
                             device->number - 1, length, space);
 }
@@ -188,7 +192,8 @@ static void serve(struct device *device)
     histogram_add(&fleet->tally.latency, fleet->now_us - device->due_us);
     note_gap(fleet);
     note_recovery(device);
-    if (fleet->acknowledged && device->operation == OPERATION_EVENT) {
+    if (fleet->acknowledged &&
+        (device->operation == OPERATION_EVENT || device->operation == OPERATION_NOTIFY)) {
         uint8_t name[WORKLOAD_PAYLOAD_MAX];
         (void)workload_payload(OPERATION_EVENT, fleet->run, device_index(device),
                                device->number - 1, 0, name);

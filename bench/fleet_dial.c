@@ -125,6 +125,7 @@ static void succeed(struct device *device)
     } else {
         fleet->dialling--;
         fleet->established++;
+        fleet_want_observer(device);
         fleet_ready(device);
     }
 }
@@ -176,6 +177,7 @@ void fleet_moved(struct device *device)
     wheel_cancel(&fleet->wheel, &device->timer);
     fleet->dialling--;
     fleet->established++;
+    fleet_want_observer(device);
     fleet_ready(device);
 }
 

@@ -47,8 +47,11 @@ static void begin_relation(struct device *device, const struct answer *message)
         device->fleet->related++;
         device->fleet->tally.relations++;
     }
+    /* Numbers of a device that is observed go on where they were: one who observes it anew takes no
+     * older ones (RFC 7641 section 3.4). */
     *relation = (struct relation){
         .is_active = true,
+        .number = relation->number,
         .token_length = (uint8_t)message->token_length,
         .heard_us = device->fleet->now_us,
     };

@@ -1,4 +1,5 @@
 /* A run from phase to phase: when one is over, what is due in it, and how long it may wait. */
+#include "bench/clock.h"
 #include "bench/device.h"
 
 #define QUIET_US 200000
@@ -54,6 +55,8 @@ void fleet_read_usage(struct fleet *fleet, struct server_usage *usage)
 
 static void begin_run(struct fleet *fleet)
 {
+    fleet_note_stored(fleet);
+    fleet->now_us = clock_now_us(); /* that has taken its time */
     fleet_read_usage(fleet, &fleet->tally.usage_at_start);
     fleet->tally.start_us = fleet->now_us - fleet->phase_start_us;
     fleet->tally.octets_up_start = octets_up(fleet);
@@ -84,6 +87,7 @@ static void end_run(struct fleet *fleet)
 
 static void finish(struct fleet *fleet, enum fleet_phase phase)
 {
+    fleet_count_stored(fleet);
     fleet->tally.unsent = fleet->wire.unsent;
     fleet->tally.octets_up = octets_up(fleet) - fleet->tally.octets_up_start;
     fleet->tally.octets_down = octets_down(fleet) - fleet->tally.octets_down_start;
@@ -150,9 +154,10 @@ static void ask_ready(struct fleet *fleet)
 static bool is_started(const struct fleet *fleet)
 {
     const struct plan *plan = fleet->plan;
+    bool relates = plan->workload == WORKLOAD_OBSERVE || fleet->operators;
     return plan->workload == WORKLOAD_HANDSHAKE ||
-           (fleet->established == plan->devices &&
-            (plan->workload != WORKLOAD_OBSERVE || fleet->related == plan->devices));
+           (fleet->established == plan->devices && (!relates || fleet->related == plan->devices) &&
+            !fleet_wants_operators(fleet));
 }
 
 /* What was published at last has QUIET_US to arrive. */
@@ -195,6 +200,7 @@ void fleet_go_on(struct fleet *fleet)
         break;
     }
     dial_idle(fleet);
+    fleet_operate(fleet);
     if (fleet->phase == FLEET_RUN) /* a run that has just begun */
         ask_ready(fleet);
 }
@@ -217,6 +223,8 @@ uint64_t fleet_wake_us(const struct fleet *fleet, uint64_t until_us)
         until_us = end_us;
     if (fleet->phase == FLEET_RUN && waits_for_pace && due_us < until_us)
         until_us = due_us;
+    if (fleet_wants_operators(fleet) && fleet->operators_us < until_us)
+        until_us = fleet->operators_us;
     if (fleet_file_us(fleet) < until_us)
         until_us = fleet_file_us(fleet);
     return until_us;

@@ -121,7 +121,12 @@ int main(int argc, char **argv)
     else
         result_print(&result, stdout);
     bool good = meets_expectations(&plan, &result);
-    if (end == FLEET_FAILED) {
+    bool has_sessions = fleet_established(fleet) == plan.devices;
+    if (end == FLEET_FAILED && has_sessions) {
+        (void)fprintf(stderr, "holdfast-bench: only %zu of %llu devices observe or are observed\n",
+                      fleet_related(fleet), (unsigned long long)plan.devices);
+        good = false;
+    } else if (end == FLEET_FAILED) {
         (void)fprintf(stderr, "holdfast-bench: only %zu of %llu devices got a session\n",
                       fleet_established(fleet), (unsigned long long)plan.devices);
         good = false;

@@ -71,6 +71,23 @@ static enum status parse_target(void *target, const char *value, char *why, size
     return STATUS_MALFORMED;
 }
 
+static enum status parse_observe_api(void *target, const char *value, char *why, size_t why_size)
+{
+    static const char prefix[] = "http://";
+    char text[ADDRESS_TEXT_MAX] = "";
+    size_t length = strlen(value);
+    if (strncmp(value, prefix, strlen(prefix)) == 0 && length - strlen(prefix) < sizeof(text)) {
+        memcpy(text, value + strlen(prefix), length - strlen(prefix));
+        length = strlen(text);
+        if (length > 0 && text[length - 1] == '/')
+            text[length - 1] = '\0';
+        if (address_parse(target, text) == STATUS_OK && parsed.observe_api.port > 0)
+            return STATUS_OK;
+    }
+    (void)snprintf(why, why_size, "want http://ADDRESS:PORT of a worker");
+    return STATUS_MALFORMED;
+}
+
 static enum status parse_psk(void *target, const char *value, char *why, size_t why_size)
 {
     struct dial_credentials *credentials = target;
@@ -178,6 +195,14 @@ static const struct option_row rows[] = {
      .help = "what to ask for instead of the workload's own resource",
      .kind = OPTION_TEXT,
      .target = &parsed.path},
+    {.name = "observe-api",
+     .argument = "URI",
+     .help =
+         "notify: have a worker's HTTP API, http://ADDRESS:PORT, observe --path (default: temp) "
+         "of each device",
+     .kind = OPTION_CUSTOM,
+     .target = &parsed.observe_api,
+     .parse = parse_observe_api},
     {.name = "put",
      .help = "PUT instead of POST, for servers that want that",
      .kind = OPTION_FLAG,
@@ -205,7 +230,8 @@ static const struct option_row rows[] = {
      .target = &parsed.mark_path},
     {.name = "acknowledged",
      .argument = "FILE",
-     .help = "write the name of each event that was acknowledged to FILE, one a line",
+     .help = "write the name of each event or notification that was acknowledged to FILE, one a "
+             "line",
      .kind = OPTION_TEXT,
      .target = &parsed.acknowledged_path},
     {.name = "server-pid",
@@ -278,6 +304,11 @@ static bool is_consistent(void)
     }
     if (parsed.is_secure && parsed.workload == WORKLOAD_DATAGRAM) {
         plan_complain("--workload", "bare datagrams have no session; want a coap:// target");
+        return false;
+    }
+    if (parsed.observe_api.port > 0 && (parsed.workload != WORKLOAD_NOTIFY || !parsed.is_secure)) {
+        plan_complain("--observe-api", "it is for sessions that notify; want --workload notify and "
+                                       "a coaps:// target");
         return false;
     }
     if (parsed.workload == WORKLOAD_RECONNECT && parsed.rate > 0) {

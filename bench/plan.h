@@ -19,7 +19,8 @@
 
 struct plan {
     struct address server;
-    bool is_secure; /* coaps:// */
+    bool is_secure;             /* coaps:// */
+    struct address observe_api; /* port 0: none */
     struct dial_credentials credentials;
     const struct suite *suite;
     uint64_t devices;

@@ -44,6 +44,14 @@ const struct measure measures[RESULT_MEASURES] = {
     [RESULT_REORDERED] = {"reordered", MEASURE_COUNT, false, "notifications older than another"},
     [RESULT_REPEATED] = {"repeated", MEASURE_COUNT, false, "notifications that had come before"},
     [RESULT_SKIPPED] = {"skipped", MEASURE_COUNT, false, "numbers between two notifications"},
+    [RESULT_OBSERVED] = {"observed", MEASURE_COUNT, true, "sessions that the API observes"},
+    [RESULT_OBSERVE_REFUSED] = {"observe_refused", MEASURE_COUNT, false,
+                                "by the API, and asked again"},
+    [RESULT_OBSERVE_P50] = {"observe_p50", MEASURE_TIME, false, "of the API for one, median"},
+    [RESULT_OBSERVE_P99] = {"observe_p99", MEASURE_TIME, false, "likewise"},
+    [RESULT_OBSERVE_MAX] = {"observe_max", MEASURE_TIME, false, "likewise"},
+    [RESULT_STORED] = {"stored", MEASURE_COUNT, true, "notifications, as the server counts them"},
+    [RESULT_UNSTORED] = {"unstored", MEASURE_COUNT, false, "served beyond what it has stored"},
     [RESULT_HANDSHAKES] = {"handshakes", MEASURE_COUNT, false, "completed"},
     [RESULT_HANDSHAKES_AFTER_START] = {"handshakes_after_start", MEASURE_COUNT, false,
                                        "of these, once the run had begun"},
@@ -166,6 +174,22 @@ static void set_relations(struct result *result, const struct tally *tally)
     set_count(result, RESULT_SKIPPED, tally->numbers_skipped);
 }
 
+static void set_observed(struct result *result, const struct tally *tally)
+{
+    if (tally->observed + tally->observe_refused == 0)
+        return;
+    set_count(result, RESULT_OBSERVED, tally->observed);
+    set_count(result, RESULT_OBSERVE_REFUSED, tally->observe_refused);
+    set_percentile(result, RESULT_OBSERVE_P50, &tally->observe, 500000);
+    set_percentile(result, RESULT_OBSERVE_P99, &tally->observe, 990000);
+    set_percentile(result, RESULT_OBSERVE_MAX, &tally->observe, 1000000);
+    if (!tally->has_stored)
+        return;
+    set_count(result, RESULT_STORED, tally->stored);
+    set_count(result, RESULT_UNSTORED,
+              tally->served > tally->stored ? tally->served - tally->stored : 0);
+}
+
 static void set_handshakes(struct result *result, const struct tally *tally)
 {
     set_count(result, RESULT_HANDSHAKES, tally->handshakes);
@@ -204,6 +228,7 @@ void result_make(struct result *result, const struct tally *tally, uint64_t devi
     set_requests(result, tally);
     set_usage(result, tally, devices);
     set_relations(result, tally);
+    set_observed(result, tally);
     set_handshakes(result, tally);
     set_time(result, RESULT_START, tally->start_us);
     set_time(result, RESULT_DURATION, tally->run_us);

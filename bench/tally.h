@@ -37,6 +37,11 @@ struct tally {
     uint64_t numbers_skipped;         /* between two of a relation */
     uint64_t asked;                   /* requests of the server's, answered */
 
+    uint64_t observed;        /* sessions that the API was asked for and observes */
+    uint64_t observe_refused; /* times that it did not, and was asked again */
+    bool has_stored;
+    uint64_t stored; /* notifications since the run's begin, as the server counts them */
+
     uint64_t handshakes;
     uint64_t handshakes_after_start;
     uint64_t handshakes_failed;
@@ -58,6 +63,7 @@ struct tally {
     struct histogram latency;
     struct histogram handshake;
     struct histogram notification; /* since what it tells of was due to be published */
+    struct histogram observe;      /* of the API, for one observation */
     struct histogram recovery;     /* from the mark to a device's next served reply */
     struct histogram affected;     /* likewise, of devices that had to retransmit before */
 };

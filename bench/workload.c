@@ -61,7 +61,8 @@ const char *workload_path(enum operation operation)
     case OPERATION_REGISTER:
     case OPERATION_PUBLISH:
         return "time";
-    case OPERATION_NOTIFY:
+    case OPERATION_NOTIFY: /* what the server is to observe */
+        return "temp";
     case OPERATION_DATAGRAM:
         return NULL;
     case OPERATION_POST:

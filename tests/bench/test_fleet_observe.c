@@ -4,6 +4,7 @@
 #include "bench/fleet.h"
 #include "bench/question.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -241,6 +242,53 @@ Test(fleet_observe, notifies_until_it_is_reset, .init = begin_observed, .fini = 
     receipt(QUESTION_RST);
     until(&fleet_tally(fleet)->relations_ended, 1);
     cr_assert_eq(fleet_tally(fleet)->refused, 1);
+}
+
+/* One who observes it anew has heard of all numbers before. */
+Test(fleet_observe, goes_on_with_its_numbers, .init = begin_observed, .fini = stop)
+{
+    const struct question request = {.code = QUESTION_GET,
+                                     .message_id = 0x4713,
+                                     .has_observe = true,
+                                     .observe = QUESTION_REGISTER,
+                                     .token = token,
+                                     .token_length = 2};
+    await_notification();
+    receipt(QUESTION_ACK);
+    await_notification();
+    uint32_t number = message.observe;
+    say(&request);
+    do
+        await();
+    while (message.type != QUESTION_ACK);
+    cr_assert_eq(message.observe, number);
+    cr_assert_eq(fleet_tally(fleet)->relations, 1);
+}
+
+Test(fleet_observe, names_what_was_acknowledged, .fini = stop)
+{
+    char path[] = "/tmp/holdfast-acknowledged.XXXXXX";
+    int file = mkstemp(path);
+    cr_assert_geq(file, 0);
+    plan.acknowledged_path = path;
+    begin_observed();
+    char name[WORKLOAD_EVENT_MIN + 1] = "";
+    await_notification();
+    cr_assert_eq(message.payload_length, WORKLOAD_EVENT_MIN);
+    memcpy(name, message.payload, WORKLOAD_EVENT_MIN);
+    uint64_t served = fleet_tally(fleet)->served;
+    receipt(QUESTION_ACK);
+    await_notification();
+    cr_assert_neq(memcmp(name, message.payload, WORKLOAD_EVENT_MIN), 0);
+    cr_assert_eq(fleet_tally(fleet)->served, served + 1);
+    fleet_free(fleet); /* which closes the file */
+    fleet = NULL;
+    char lines[2 * sizeof(name)] = "";
+    cr_assert_eq(read(file, lines, sizeof(lines)), (ssize_t)sizeof(name));
+    cr_assert_eq(strncmp(lines, name, WORKLOAD_EVENT_MIN), 0);
+    cr_assert_eq(lines[WORKLOAD_EVENT_MIN], '\n');
+    close(file);
+    unlink(path);
 }
 
 Test(fleet_observe, answers_requests, .init = begin_observed, .fini = stop)

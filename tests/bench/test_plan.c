@@ -99,6 +99,42 @@ Test(plan, what_does_not_go_together, .init = hush)
     cr_assert_eq(PARSE(TARGET, PSK, "--expect", "p98=1"), OPTION_UNUSABLE);
 }
 
+Test(plan, observe_api)
+{
+    struct address want;
+    cr_assert_eq(PARSE(TARGET, PSK), OPTION_RUN);
+    cr_assert_eq(plan.observe_api.port, 0);
+    cr_assert_eq(address_parse(&want, "[::1]:8080"), STATUS_OK);
+    cr_assert_eq(PARSE(TARGET, PSK, "--workload", "notify", "--observe-api", "http://[::1]:8080/"),
+                 OPTION_RUN);
+    cr_assert(address_equal(&plan.observe_api, &want));
+    cr_assert_eq(PARSE(TARGET, PSK, "--workload", "notify", "--observe-api", "http://[::1]:8080"),
+                 OPTION_RUN);
+    cr_assert(address_equal(&plan.observe_api, &want));
+}
+
+Test(plan, observe_apis_that_are_none, .init = hush)
+{
+    static const char *const apis[] = {"",
+                                       "http://",
+                                       "http:///",
+                                       "127.0.0.1:8080",
+                                       "https://127.0.0.1:8080",
+                                       "http://127.0.0.1",
+                                       "http://127.0.0.1:0",
+                                       "http://localhost:8080",
+                                       "http://127.0.0.1:8080/api",
+                                       "http://[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:"
+                                       "0000:0000]:8080"};
+    for (size_t i = 0; i < sizeof(apis) / sizeof(apis[0]); i++)
+        cr_assert_eq(PARSE(TARGET, PSK, "--workload", "notify", "--observe-api", apis[i]),
+                     OPTION_UNUSABLE, "%s", apis[i]);
+    cr_assert_eq(PARSE(TARGET, PSK, "--observe-api", "http://127.0.0.1:8080"), OPTION_UNUSABLE);
+    cr_assert_eq(PARSE("--target", "coap://127.0.0.1", "--workload", "notify", "--observe-api",
+                       "http://127.0.0.1:8080"),
+                 OPTION_UNUSABLE);
+}
+
 Test(plan, expectations_repeat)
 {
     cr_assert_eq(PARSE(TARGET, PSK, "--expect", "lost=0", "--expect", "p99=5ms"), OPTION_RUN);

@@ -62,6 +62,23 @@ Test(result, ratios)
     cr_assert_not(result.known[RESULT_AFFECTED_P50]);
 }
 
+Test(result, what_the_server_has_stored)
+{
+    tally = (struct tally){.served = 20, .observed = 4, .stored = 17};
+    result_make(&result, &tally, 4);
+    cr_assert_eq(result.value[RESULT_OBSERVED], 4);
+    cr_assert_not(result.known[RESULT_STORED]);
+    cr_assert_not(result.known[RESULT_UNSTORED]);
+    tally.has_stored = true;
+    result_make(&result, &tally, 4);
+    cr_assert_eq(result.value[RESULT_STORED], 17);
+    cr_assert_eq(result.value[RESULT_UNSTORED], 3);
+    tally.stored = 21;
+    result_make(&result, &tally, 4);
+    cr_assert(result.known[RESULT_UNSTORED]);
+    cr_assert_eq(result.value[RESULT_UNSTORED], 0);
+}
+
 Test(result, json_is_json)
 {
     char *text;

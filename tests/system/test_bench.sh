@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # holdfast-bench against a node: each workload, both ways to use sockets, and what it says of a run.
 # Its numbers are compared with the server's own.
-# shellcheck source-path=SCRIPTDIR source=lib.sh
-source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-need curl jq
+# shellcheck source-path=SCRIPTDIR source=cluster.sh
+source "$(dirname "${BASH_SOURCE[0]}")/cluster.sh"
+need curl jq openssl redis-server redis-cli
 
 # Runs it; its JSON is in $answer. An expectation that is not met is a failure.
 bench() { # options...
@@ -97,4 +97,58 @@ expect_status 1 --target "coaps://127.0.0.1:$coaps_port" --psk "$identity:00" --
     --duration 1 --start-timeout 2
 expect_match 'stderr' "$(<"$TMPDIR/bench.log")" 'only 0 of 2 devices got a session'
 
+node_stop
+
+# Of two workers, one is asked: it sends on whoever asks for the other's sessions.
+notified_on() { # store
+    local id name='[0-9a-f]{16}-[0-9a-f]{8}-[0-9a-f]{7}' acknowledged=$TMPDIR/$1.acknowledged
+    begin "devices that the server observes, on $1"
+    store_start "$1"
+    cluster_start 2
+    coaps_port=${lb_port[1]}
+    bench --devices 40 --duration 2 --workload notify --rate 200 --acknowledged "$acknowledged" \
+        --observe-api "http://${worker_http[1]}" --expect observed=40 --expect unstored=0 \
+        --expect relations_ended=0 --expect handshakes_after_start=0 --expect backlog=0 \
+        "${all_well[@]}"
+    expect_eq 'notifications' "$(field requests)" 400
+    expect_eq 'acknowledged' "$(field served)" 400
+    expect_at_least 'stored' "$(field stored)" 400
+    expect_eq 'relations' "$(field relations)" 40
+    expect_eq 'observations' "$(workers_metric 'holdfast_observations{role="client"}')" 40
+    for id in 1 2; do
+        expect_at_least "observations of worker $id" \
+            "$(worker_metric "$id" 'holdfast_observations{role="client"}')" 1
+    done
+    # One for each device is the state that it registered with; it has no name.
+    expect_at_least 'what the workers count' \
+        "$(workers_metric 'holdfast_notifications_received_total{result="stored"}')" 440
+    expect_eq 'names' "$(sort -u "$acknowledged" | wc -l)" 400
+    event_log | LC_ALL=C grep -aoE "$name" | LC_ALL=C sort >"$TMPDIR/$1.found"
+    expect_eq 'acknowledged and not in the log' \
+        "$(LC_ALL=C sort "$acknowledged" | LC_ALL=C comm -23 - "$TMPDIR/$1.found" | wc -l)" 0
+    expect_eq 'more than once in the log' "$(uniq -d "$TMPDIR/$1.found" | wc -l)" 0
+    cluster_stop
+}
+notified_on redis
+notified_on lmdb
+
+begin 'more than the server takes of one device'
+notified_too_often() {
+    store_start lmdb
+    cluster_start 1
+    coaps_port=${lb_port[1]}
+    bench --devices 1 --duration 3 --workload notify --ack-timeout 100 \
+        --observe-api "http://${worker_http[1]}" --expect unstored=0 --expect relations_ended=0 \
+        "${all_well[@]}"
+    expect_at_least 'repeated' "$(field retransmissions)" 1
+    expect_at_most 'acknowledged' "$(field served)" 400
+    cluster_stop
+}
+notified_too_often
+
+begin 'operators that nobody answers'
+node_start operators
+expect_status 1 --target "coaps://127.0.0.1:$coaps_port" --psk "$identity:$key" --devices 2 \
+    --duration 1 --start-timeout 2 --workload notify --observe-api http://127.0.0.1:1
+expect_match 'stderr' "$(<"$TMPDIR/bench.log")" 'only 0 of 2 devices observe or are observed'
 node_stop
