@@ -48,7 +48,7 @@ struct device {
     struct dial *dial; /* DEVICE_DIALLING */
     uint64_t due_us;   /* when the request or handshake at hand was due */
     uint32_t number;   /* of the next request */
-    uint32_t hops;     /* changes of a shared socket */
+    uint32_t hops;     /* changes of a shared socket; addresses that somebody else had */
     uint32_t wait_ms;  /* the timer's */
     int socket;
     uint16_t message_id;   /* of the request or ping at hand */
@@ -92,6 +92,7 @@ struct fleet {
     uint64_t operators_us;       /* when to look at the operators again */
     size_t workers_at_start;     /* of those that observe */
     uint64_t stored_at_start;    /* their count of notifications */
+    uint32_t net;                /* random: of --spread's addresses */
     uint64_t run;                /* random: names the run's events */
     uint64_t random;
     uint64_t now_us;
@@ -158,6 +159,13 @@ void fleet_move_time_out(struct device *device); /* DEVICE_MOVING */
 void fleet_moved(struct device *device);
 /* Forgets the session and queues the device for a handshake. */
 void fleet_hang_up(struct device *device);
+
+/* --- fleet_socket.c --- */
+
+/* One of its own, at its own address with --spread. False: the kernel has none. */
+bool fleet_take_socket(struct device *device);
+/* Its own is closed; one that is shared stays. */
+void fleet_give_up_socket(struct device *device);
 /* Another source port. */
 void fleet_rebind(struct device *device);
 

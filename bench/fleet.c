@@ -57,6 +57,8 @@ uint32_t fleet_first_wait_ms(struct fleet *fleet)
 void fleet_ready(struct device *device)
 {
     device->state = DEVICE_READY;
+    if (device->fleet->plan->sleeps)
+        fleet_give_up_socket(device);
     if (fleet_has_work(device))
         device_queue_add(&device->fleet->ready, device);
 }
@@ -154,10 +156,8 @@ static enum status make_devices(struct fleet *fleet)
         if (fleet->shared) {
             device->socket = fleet->shared[i % fleet->shared_count];
         } else {
-            enum status status = wire_open(&fleet->wire, i, &device->socket);
-            if (status != STATUS_OK)
-                return status;
-            device->owns_socket = true;
+            if (!fleet_take_socket(device))
+                return STATUS_SYSTEM;
         }
         fleet->established++;
         fleet_ready(device);
@@ -176,6 +176,8 @@ enum status fleet_new(struct fleet **made, const struct plan *plan)
     enum status status = keys_random(&fleet->random, sizeof(fleet->random));
     fleet->random |= 1; /* never 0, which it would stay */
     fleet->run = next_random(fleet);
+    fleet->net = (uint32_t)next_random(fleet);
+    fleet->tally.addresses = plan->sockets > 0 ? plan->sockets : plan->devices;
     fleet->wire.epoll = -1;
     if (status == STATUS_OK)
         status = protector_init(&fleet->protector);

@@ -13,6 +13,10 @@ void fleet_transmit(struct device *device, enum record_type type, const uint8_t 
                     size_t length)
 {
     struct fleet *fleet = device->fleet;
+    if (fleet->plan->sleeps && !fleet_take_socket(device)) {
+        fleet->wire.unsent++;
+        return;
+    }
     struct writer writer = writer_over(wire_space(&fleet->wire), DATAGRAM_SIZE_MAX);
     enum status status = STATUS_OK;
     if (fleet->plan->is_secure)

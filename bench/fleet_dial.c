@@ -16,27 +16,6 @@ static void fail(struct device *device)
     fleet_set_timer(device);
 }
 
-static bool take_own_socket(struct device *device)
-{
-    struct fleet *fleet = device->fleet;
-    if (device->owns_socket)
-        return true;
-    if (wire_open(&fleet->wire, device_index(device), &device->socket) != STATUS_OK) {
-        device->socket = DEVICE_NO_SOCKET;
-        return false;
-    }
-    device->owns_socket = true;
-    return true;
-}
-
-static void give_up_socket(struct device *device)
-{
-    if (device->owns_socket)
-        wire_close(&device->fleet->wire, device->socket);
-    device->owns_socket = false;
-    device->socket = DEVICE_NO_SOCKET;
-}
-
 void fleet_dial(struct device *device, uint64_t due_us)
 {
     struct fleet *fleet = device->fleet;
@@ -46,8 +25,10 @@ void fleet_dial(struct device *device, uint64_t due_us)
     fleet->dialling++;
     device->due_us = due_us;
     device->state = DEVICE_DIALLING;
-    if (take_own_socket(device))
+    if (fleet_take_socket(device))
         device->dial = dial_new(&fleet->dialer, device, cid, fleet->shared ? sizeof(cid) : 0);
+    else
+        device->hops++;
     if (!device->dial) {
         fail(device);
         return;
@@ -82,12 +63,15 @@ static void count_handshake(struct device *device)
 }
 
 /* From a socket of its own to the one that it shares, as a NAT might do. The server must have seen
- * that before somebody else's handshake gets the old port. */
+ * that before somebody else's handshake gets the old port. One that falls asleep stays where it is:
+ * with its first record the server is done with the handshake. */
 static void move(struct device *device)
 {
     struct fleet *fleet = device->fleet;
-    give_up_socket(device);
-    device->socket = fleet->shared[(device_index(device) + device->hops) % fleet->shared_count];
+    if (fleet->shared) {
+        fleet_give_up_socket(device);
+        device->socket = fleet->shared[(device_index(device) + device->hops) % fleet->shared_count];
+    }
     device->state = DEVICE_MOVING;
     device->retransmitted = 0;
     device->wait_ms = fleet_first_wait_ms(fleet);
@@ -120,7 +104,7 @@ static void succeed(struct device *device)
         fleet->established++;
         close_session(device);
         fleet_hang_up(device);
-    } else if (shared) {
+    } else if (shared || fleet->plan->sleeps) {
         move(device);
     } else {
         fleet->dialling--;
@@ -187,25 +171,7 @@ void fleet_hang_up(struct device *device)
     wheel_cancel(&fleet->wheel, &device->timer);
     fleet->established--;
     if (fleet->shared)
-        give_up_socket(device);
+        fleet_give_up_socket(device);
     device->state = DEVICE_IDLE;
     device_queue_add(&fleet->idle, device);
-}
-
-void fleet_rebind(struct device *device)
-{
-    struct fleet *fleet = device->fleet;
-    if (fleet->shared) {
-        device->hops++;
-        device->socket = fleet->shared[(device_index(device) + device->hops) % fleet->shared_count];
-    } else {
-        /* The old socket is still open, so that the new one gets another port. */
-        int old = device->socket;
-        if (wire_open(&fleet->wire, device_index(device), &device->socket) != STATUS_OK) {
-            device->socket = old;
-            return;
-        }
-        wire_close(&fleet->wire, old);
-    }
-    fleet->tally.rebinds++;
 }

@@ -209,6 +209,14 @@ static const struct option_row rows[] = {
      .target = &parsed.puts},
     NUMBER("sockets", "N", 0, PLAN_DEVICES_MAX, sockets,
            "source ports that devices share, told apart by CID; 0: one for each (default)"),
+    {.name = "spread",
+     .help = "an address of its own in 127.0.0.0/8 for each, where one address has too few ports",
+     .kind = OPTION_FLAG,
+     .target = &parsed.spreads},
+    {.name = "asleep",
+     .help = "likewise, and its socket is closed while nothing is outstanding; wants --rate",
+     .kind = OPTION_FLAG,
+     .target = &parsed.sleeps},
     NUMBER("rebind-every", "N", 0, UINT32_MAX, rebind_every,
            "requests of a device between two source ports (default: 1; mix: 20)"),
     NUMBER("handshakes-in-flight", "N", 1, 65536, handshakes_in_flight,
@@ -270,7 +278,7 @@ static bool has_descriptors(void)
     struct rlimit limit;
     /* Devices that share a socket have one of their own while they handshake. */
     uint64_t wanted = parsed.devices;
-    if (parsed.sockets > 0 && parsed.workload != WORKLOAD_RECONNECT)
+    if ((parsed.sockets > 0 && parsed.workload != WORKLOAD_RECONNECT) || parsed.sleeps)
         wanted = parsed.handshakes_in_flight;
     wanted += parsed.sockets;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
@@ -284,6 +292,25 @@ static bool has_descriptors(void)
                     "want fewer, --sockets N or a higher `ulimit -n`",
                     (unsigned long long)wanted, (unsigned long long)limit.rlim_max);
     return false;
+}
+
+static bool are_addresses_consistent(void)
+{
+    bool is_loopback =
+        address_is_v4(&parsed.server) && parsed.server.ip[sizeof(parsed.server.ip) - 4] == 127;
+    bool just_asks = parsed.workload == WORKLOAD_GET || parsed.workload == WORKLOAD_POST ||
+                     parsed.workload == WORKLOAD_ECHO || parsed.workload == WORKLOAD_EVENTS;
+    if (parsed.spreads && (!is_loopback || parsed.sockets > 0)) {
+        plan_complain("--spread", "the addresses are in 127.0.0.0/8; want a target there, and no "
+                                  "--sockets");
+        return false;
+    }
+    if (parsed.sleeps && (!parsed.is_secure || parsed.rate == 0 || !just_asks)) {
+        plan_complain("--asleep", "who sleeps can only ask now and then; want a coaps:// target, "
+                                  "--rate and get, post, echo or events");
+        return false;
+    }
+    return true;
 }
 
 /* What no single value shows. */
@@ -319,7 +346,7 @@ static bool is_consistent(void)
         plan_complain("--path", "it is too long; want at most 255 octets");
         return false;
     }
-    return has_descriptors();
+    return are_addresses_consistent() && has_descriptors();
 }
 
 enum option_outcome plan_parse(struct plan *plan, int argc, char *const *argv)
@@ -337,6 +364,7 @@ enum option_outcome plan_parse(struct plan *plan, int argc, char *const *argv)
     workload = WORKLOAD_ECHO;
     enum option_outcome outcome = option_parse(&table, argc, argv);
     parsed.workload = (enum workload)workload;
+    parsed.spreads = parsed.spreads || parsed.sleeps;
     if (outcome == OPTION_RUN && !is_consistent())
         outcome = OPTION_UNUSABLE;
     *plan = parsed;

@@ -40,6 +40,8 @@ struct plan {
     const char *mark_path;         /* NULL: none */
     const char *begin_path;        /* NULL: none */
     const char *acknowledged_path; /* NULL: none */
+    bool spreads;                  /* an address of its own for each device, in 127.0.0.0/8 */
+    bool sleeps;                   /* likewise, and no socket while nothing is outstanding */
     bool puts;                     /* PUT where the workload would POST */
     bool json;
     size_t expectation_count;

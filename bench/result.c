@@ -4,6 +4,7 @@
 
 const struct measure measures[RESULT_MEASURES] = {
     [RESULT_DEVICES] = {"devices", MEASURE_COUNT, true, "simulated"},
+    [RESULT_ADDRESSES] = {"addresses", MEASURE_COUNT, true, "and ports, that they have in all"},
     [RESULT_REQUESTS] = {"requests", MEASURE_COUNT, true, "asked, retransmissions aside"},
     [RESULT_SERVED] = {"served", MEASURE_COUNT, true, "answered with success"},
     [RESULT_RATE] = {"rate", MEASURE_PER_SECOND, true, "served in the run"},
@@ -117,6 +118,7 @@ static void set_rate(struct result *result, enum measure_id id, uint64_t count, 
 
 static void set_requests(struct result *result, const struct tally *tally)
 {
+    set_count(result, RESULT_ADDRESSES, tally->addresses);
     set_count(result, RESULT_REQUESTS, tally->requests);
     set_count(result, RESULT_SERVED, tally->served);
     set_rate(result, RESULT_RATE, tally->served_in_run, tally->run_us);

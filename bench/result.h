@@ -26,6 +26,7 @@ struct measure {
 
 enum measure_id {
     RESULT_DEVICES,
+    RESULT_ADDRESSES,
     RESULT_REQUESTS,
     RESULT_SERVED,
     RESULT_RATE,

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct tally {
+    uint64_t addresses;     /* that the devices have */
     uint64_t requests;      /* asked for the first time */
     uint64_t served;        /* answered with class 2, and rightly */
     uint64_t served_in_run; /* likewise, before the run's end */

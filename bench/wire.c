@@ -33,7 +33,14 @@ void wire_free(struct wire *wire)
     wire->epoll = -1;
 }
 
-enum status wire_open(struct wire *wire, uint32_t tag, int *made)
+static bool bind_to(int opened, int family, const struct address *at)
+{
+    struct sockaddr_storage own;
+    socklen_t length = address_to_sockaddr(at, family, &own);
+    return bind(opened, (struct sockaddr *)&own, length) == 0;
+}
+
+enum status wire_open_at(struct wire *wire, uint32_t tag, const struct address *at, int *made)
 {
     int family = address_is_v4(&wire->server) ? AF_INET : AF_INET6;
     int size = BUFFER_SIZE;
@@ -46,7 +53,8 @@ enum status wire_open(struct wire *wire, uint32_t tag, int *made)
     event.data.u64 |= (uint32_t)opened;
     /* The kernel gives what it allows: a smaller buffer is no failure. */
     (void)setsockopt(opened, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-    if (connect(opened, (struct sockaddr *)&to, length) != 0 ||
+    if ((at && !bind_to(opened, family, at)) ||
+        connect(opened, (struct sockaddr *)&to, length) != 0 ||
         epoll_ctl(wire->epoll, EPOLL_CTL_ADD, opened, &event) != 0) {
         int error = errno;
         close(opened);
@@ -55,6 +63,11 @@ enum status wire_open(struct wire *wire, uint32_t tag, int *made)
     }
     *made = opened;
     return STATUS_OK;
+}
+
+enum status wire_open(struct wire *wire, uint32_t tag, int *made)
+{
+    return wire_open_at(wire, tag, NULL, made);
 }
 
 /* Not at once: an event of this turn may still name its number, which a new socket would get. */
@@ -153,5 +166,9 @@ enum status wire_wait(struct wire *wire, uint64_t until_ns)
         return STATUS_SYSTEM;
     for (int i = 0; i < count; i++)
         receive_from(wire, (int)(uint32_t)events[i].data.u64, (uint32_t)(events[i].data.u64 >> 32));
+    if (wire->closing_count > 0) { /* whose addresses may be wanted again */
+        wire_flush(wire);
+        close_all(wire);
+    }
     return STATUS_OK;
 }

@@ -48,6 +48,9 @@ void wire_free(struct wire *wire);
 
 /* A socket with a port of its own. STATUS_SYSTEM: errno says why. */
 MUST_USE enum status wire_open(struct wire *wire, uint32_t tag, int *socket);
+/* One with that address and port. */
+MUST_USE enum status wire_open_at(struct wire *wire, uint32_t tag, const struct address *at,
+                                  int *socket);
 /* Nothing more comes of it, once wire_wait has returned. */
 void wire_close(struct wire *wire, int socket);
 

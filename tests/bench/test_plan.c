@@ -99,6 +99,22 @@ Test(plan, what_does_not_go_together, .init = hush)
     cr_assert_eq(PARSE(TARGET, PSK, "--expect", "p98=1"), OPTION_UNUSABLE);
 }
 
+Test(plan, addresses, .init = hush)
+{
+    cr_assert_eq(PARSE(TARGET, PSK, "--spread"), OPTION_RUN);
+    cr_assert(plan.spreads && !plan.sleeps);
+    cr_assert_eq(PARSE(TARGET, PSK, "--asleep", "--rate", "1", "--devices", "1000000"), OPTION_RUN);
+    cr_assert(plan.spreads && plan.sleeps);
+    cr_assert_eq(PARSE("--target", "coaps://[::1]:5", PSK, "--spread"), OPTION_UNUSABLE);
+    cr_assert_eq(PARSE("--target", "coaps://192.0.2.1:5", PSK, "--spread"), OPTION_UNUSABLE);
+    cr_assert_eq(PARSE(TARGET, PSK, "--spread", "--sockets", "2"), OPTION_UNUSABLE);
+    cr_assert_eq(PARSE(TARGET, PSK, "--asleep"), OPTION_UNUSABLE, "no --rate");
+    cr_assert_eq(PARSE(TARGET, PSK, "--asleep", "--rate", "1", "--workload", "notify"),
+                 OPTION_UNUSABLE);
+    cr_assert_eq(PARSE("--target", "coap://127.0.0.1:5", "--asleep", "--rate", "1"),
+                 OPTION_UNUSABLE);
+}
+
 Test(plan, observe_api)
 {
     struct address want;

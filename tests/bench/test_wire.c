@@ -137,3 +137,27 @@ Test(wire, nobody_listens, .init = start, .fini = stop)
     server = dup(0);
     wire_close(&wire, socket);
 }
+
+/* Of a family of addresses that one machine has many of. */
+Test(wire, an_address_is_taken_and_free_again)
+{
+    struct address to, own, other;
+    struct sockaddr_storage name;
+    socklen_t length = sizeof(name);
+    int a, b;
+    cr_assert_eq(address_parse(&to, "127.0.0.1:9"), STATUS_OK);
+    cr_assert_eq(address_parse(&own, "127.77.3.1:0"), STATUS_OK);
+    cr_assert_eq(wire_init(&wire, &to, see, &seen), STATUS_OK);
+    cr_assert_eq(wire_open_at(&wire, 1, &own, &a), STATUS_OK);
+    cr_assert_eq(getsockname(a, (struct sockaddr *)&name, &length), 0);
+    cr_assert_eq(address_from_sockaddr(&other, (struct sockaddr *)&name, length), STATUS_OK);
+    cr_assert_neq(other.port, 0);
+    own.port = other.port;
+    cr_assert(address_equal(&own, &other));
+    cr_assert_eq(wire_open_at(&wire, 2, &own, &b), STATUS_SYSTEM, "somebody has it");
+    wire_close(&wire, a);
+    cr_assert_eq(wire_wait(&wire, 0), STATUS_OK);
+    cr_assert_eq(wire_open_at(&wire, 2, &own, &b), STATUS_OK);
+    wire_close(&wire, b);
+    wire_free(&wire);
+}
