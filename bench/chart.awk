@@ -1,15 +1,21 @@
-# Bars of compare.sh as SVG. Lines: SERVER RATE LEAST MOST CPU LEAST MOST.
-BEGIN {
-    label["udp"] = "bare UDP echo"
-    label["holdfast-uring"] = "Holdfast, io_uring"
-    label["holdfast-mmsg"] = "Holdfast, recvmmsg"
-    label["libcoap-wolfssl"] = "libcoap on wolfSSL"
-    label["libcoap-mbedtls"] = "libcoap on mbedTLS"
+# Bars as SVG, for compare.sh and curves.sh. Lines, with tabs between the fields:
+#   panel TITLE DECIMALS
+#   bar LABEL COLOUR VALUE LEAST MOST      LEAST and MOST: the spread, as a line over the bar
+BEGIN { FS = "\t" }
+
+$1 == "panel" {
+    panels++
+    title[panels] = $2
+    decimals[panels] = $3
 }
 
-{
-    name[NR] = $1
-    for (i = 0; i < 6; i++) value[NR, i] = $(2 + i)
+$1 == "bar" {
+    i = ++rows[panels]
+    label[panels, i] = $2
+    colour[panels, i] = $3
+    value[panels, i] = $4
+    least[panels, i] = $5
+    most[panels, i] = $6
 }
 
 function text(x, y, anchor, what) {
@@ -23,28 +29,31 @@ function grouped(number, whole) {
     return whole
 }
 
-function panel(top, title, first, decimals, rows, most, i, y, x, width) {
-    printf "<text x=\"10\" y=\"%d\" font-weight=\"bold\">%s</text>\n", top, title
-    for (i = 1; i <= rows; i++) if (value[i, first + 2] > most) most = value[i, first + 2]
-    for (i = 1; i <= rows; i++) {
+function panel(p, top, scale, i, y) {
+    printf "<text x=\"10\" y=\"%d\" font-weight=\"bold\">%s</text>\n", top, title[p]
+    for (i = 1; i <= rows[p]; i++) if (most[p, i] > scale) scale = most[p, i]
+    if (!scale) scale = 1
+    for (i = 1; i <= rows[p]; i++) {
         y = top + 12 + (i - 1) * 28
-        width = most > 0 ? value[i, first] / most * 400 : 0
-        text(150, y + 15, "end", label[name[i]])
-        printf "<rect x=\"160\" y=\"%d\" width=\"%.1f\" height=\"20\" fill=\"%s\"/>\n", y, width,
-            name[i] ~ /^holdfast/ ? "#2a6f97" : name[i] == "udp" ? "#8d99ae" : "#c98b4a"
+        text(150, y + 15, "end", label[p, i])
+        printf "<rect x=\"160\" y=\"%d\" width=\"%.1f\" height=\"20\" fill=\"%s\"/>\n", y,
+            value[p, i] / scale * 400, colour[p, i]
         printf "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\" stroke=\"black\"/>\n",
-            160 + value[i, first + 1] / most * 400, 160 + value[i, first + 2] / most * 400,
-            y + 10, y + 10
-        text(160 + value[i, first + 2] / most * 400 + 8, y + 15, "start",
-            decimals ? sprintf("%.*f", decimals, value[i, first]) : grouped(value[i, first]))
+            160 + least[p, i] / scale * 400, 160 + most[p, i] / scale * 400, y + 10, y + 10
+        text(160 + most[p, i] / scale * 400 + 8, y + 15, "start",
+            decimals[p] ? sprintf("%.*f", decimals[p], value[p, i]) : grouped(value[p, i]))
     }
 }
 
 END {
-    print "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"680\" height=\"" 2 * (NR * 28 + 50) \
+    for (p = 1; p <= panels; p++) height += rows[p] * 28 + 50
+    print "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"680\" height=\"" height \
         "\" font-family=\"sans-serif\" font-size=\"13\">"
     print "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>"
-    panel(25, "Requests per second (more is better)", 0, 0, NR)
-    panel(25 + NR * 28 + 40, "Server CPU, ms for 1,000 requests (less is better)", 3, 2, NR)
+    top = 25
+    for (p = 1; p <= panels; p++) {
+        panel(p, top)
+        top += rows[p] * 28 + 40
+    }
     print "</svg>"
 }

@@ -143,10 +143,16 @@ table() {
 }
 
 chart() {
-    jq -r '. as $all | ["udp", "holdfast-uring", "holdfast-mmsg", "libcoap-wolfssl",
-        "libcoap-mbedtls"][] | "\(.) \($all[.].max.rate | join(" ")) " +
-        "\($all[.].max.server_cpu_ms | join(" "))"' "$work/summary.json" |
-        awk -f bench/chart.awk
+    jq -r '. as $all |
+        def bars($field): {"udp": ["bare UDP echo", "#8d99ae"],
+            "holdfast-uring": ["Holdfast, io_uring", "#2a6f97"],
+            "holdfast-mmsg": ["Holdfast, recvmmsg", "#2a6f97"],
+            "libcoap-wolfssl": ["libcoap on wolfSSL", "#c98b4a"],
+            "libcoap-mbedtls": ["libcoap on mbedTLS", "#c98b4a"]} | to_entries[] |
+            ["bar"] + .value + $all[.key].max[$field];
+        ["panel", "Requests per second (more is better)", 0], bars("rate"),
+        ["panel", "Server CPU, ms for 1,000 requests (less is better)", 2], bars("server_cpu_ms") |
+        map(tostring) | join("\t")' "$work/summary.json" | awk -f bench/chart.awk
 }
 
 {

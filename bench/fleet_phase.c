@@ -132,6 +132,11 @@ static void register_ready(struct fleet *fleet)
         fleet_ask(device_queue_take(&fleet->ready), fleet->now_us);
 }
 
+static bool has_room(const struct fleet *fleet)
+{
+    return fleet->plan->at_once == 0 || fleet->outstanding < fleet->plan->at_once;
+}
+
 static void ask_ready(struct fleet *fleet)
 {
     bool once = fleet->plan->workload == WORKLOAD_RECONNECT;
@@ -141,7 +146,7 @@ static void ask_ready(struct fleet *fleet)
         (void)device_queue_take(&fleet->ready);
     if (fleet->plan->workload == WORKLOAD_OBSERVE)
         register_ready(fleet);
-    while (fleet->ready.first && !(once && fleet->ready.first->number > 0) &&
+    while (fleet->ready.first && !(once && fleet->ready.first->number > 0) && has_room(fleet) &&
            take_due(fleet, &due_us))
         fleet_ask(device_queue_take(&fleet->ready), due_us);
     /* A device that has asked its only request makes room for those behind it. */

@@ -188,6 +188,9 @@ static const struct option_row rows[] = {
     NUMBER(
         "rate", "N", 0, 10000000, rate,
         "an open loop of N requests a second; 0: each device asks when it is answered (default)"),
+    NUMBER("at-once", "N", 0, PLAN_DEVICES_MAX, at_once,
+           "without --rate: requests outstanding at a time, of devices in turn; 0: one of each "
+           "(default)"),
     NUMBER("payload", "N", 0, WORKLOAD_PAYLOAD_MAX, payload_length,
            "octets of a POST (default: 32)"),
     {.name = "path",
@@ -331,6 +334,11 @@ static bool is_consistent(void)
     }
     if (parsed.is_secure && parsed.workload == WORKLOAD_DATAGRAM) {
         plan_complain("--workload", "bare datagrams have no session; want a coap:// target");
+        return false;
+    }
+    if (parsed.at_once > 0 && (parsed.rate > 0 || shakes)) {
+        plan_complain("--at-once", "it bounds a closed loop of requests; want no --rate, and no "
+                                   "handshake or reconnect");
         return false;
     }
     if (parsed.observe_api.port > 0 && (parsed.workload != WORKLOAD_NOTIFY || !parsed.is_secure)) {

@@ -26,7 +26,8 @@ struct plan {
     uint64_t devices;
     uint64_t duration_s;
     enum workload workload;
-    uint64_t rate; /* requests per second; 0: a closed loop */
+    uint64_t rate;    /* requests per second; 0: a closed loop */
+    uint64_t at_once; /* requests outstanding in a closed loop; 0: one of each device */
     uint64_t payload_length;
     uint64_t sockets; /* that devices share; 0: one for each */
     uint64_t rebind_every;

@@ -156,11 +156,12 @@ server_stop() {
 
 # holdfast-bench against the server at hand, JSON on stdout; fails if it was no proper run. All of
 # the server's processes are measured, unless --server-pid says which.
+bench_seconds=600 # at most
 bench() { # options...
     local psk=(--psk "$identity:$key_hex") status=0
     [[ $target != coap:* ]] || psk=()
     [[ " $* " == *' --server-pid '* ]] || set -- "${pids[@]/#/--server-pid=}" "$@"
-    timeout 600 "$bin/holdfast-bench" --target "$target" "${psk[@]}" --json \
+    timeout "$bench_seconds" "$bin/holdfast-bench" --target "$target" "${psk[@]}" --json \
         --handshakes-in-flight 64 "$@" 2>"$work/bench.log" || status=$?
     ((status == 0)) || {
         tail -n 3 "$work/bench.log" >&2

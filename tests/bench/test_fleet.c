@@ -117,6 +117,34 @@ Test(fleet, all_is_served, .init = start, .fini = stop)
     cr_assert_gt(tally->octets_up, 0);
 }
 
+static void start_two_at_once(void)
+{
+    plan.at_once = 2;
+    plan.ack_timeout_ms = 60000; /* what comes is new */
+    start();
+}
+
+static bool is_from(const struct arrival *a, const struct arrival *b)
+{
+    return a->from_length == b->from_length && memcmp(&a->from, &b->from, a->from_length) == 0;
+}
+
+/* The third device asks when one of the others is answered, and before it asks again. */
+Test(fleet, two_at_once, .init = start_two_at_once, .fini = stop)
+{
+    struct arrival arrivals[3];
+    const struct tally *tally = fleet_tally(fleet);
+    await(&arrivals[0]);
+    await(&arrivals[1]);
+    (void)turn();
+    cr_assert_eq(tally->requests, 2);
+    reply(&arrivals[0], QUESTION_ACK, 0x44, 5);
+    await(&arrivals[2]);
+    cr_assert_eq(tally->requests, 3);
+    cr_assert_not(is_from(&arrivals[2], &arrivals[0]));
+    cr_assert_not(is_from(&arrivals[2], &arrivals[1]));
+}
+
 Test(fleet, nobody_answers, .init = start, .fini = stop)
 {
     while (turn() != FLEET_DONE)

@@ -90,6 +90,8 @@ Test(plan, what_does_not_go_together, .init = hush)
     cr_assert_eq(PARSE(TARGET), OPTION_UNUSABLE);
     cr_assert_eq(PARSE("--target", "coap://127.0.0.1", "--workload", "handshake"), OPTION_UNUSABLE);
     cr_assert_eq(PARSE(TARGET, PSK, "--workload", "reconnect", "--rate", "5"), OPTION_UNUSABLE);
+    cr_assert_eq(PARSE(TARGET, PSK, "--at-once", "5", "--rate", "5"), OPTION_UNUSABLE);
+    cr_assert_eq(PARSE(TARGET, PSK, "--at-once", "5", "--workload", "handshake"), OPTION_UNUSABLE);
     cr_assert_eq(PARSE(TARGET, PSK, "--workload", "nap"), OPTION_UNUSABLE);
     cr_assert_eq(PARSE(TARGET, PSK, "--workload", "datagram"), OPTION_UNUSABLE);
     cr_assert_eq(PARSE(TARGET, PSK, "--suite", "TLS_NULL"), OPTION_UNUSABLE);

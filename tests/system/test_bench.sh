@@ -56,6 +56,17 @@ bench --devices 200 --duration 2 --workload rebind --sockets 3 --rebind-every 5 
     --expect handshakes_after_start=0 "${all_well[@]}"
 expect_at_least 'served' "$(field served)" 200
 
+begin 'devices with an address each, awake and asleep'
+changes=$(address_changes)
+bench --devices 50 --duration 1 --spread --at-once 10 --expect handshakes_after_start=0 \
+    "${all_well[@]}"
+expect_eq 'addresses' "$(field addresses)" 50
+expect_at_least 'served' "$(field served)" 50
+bench --devices 50 --duration 2 --asleep --rate 100 --expect handshakes_after_start=0 \
+    --expect backlog=0 --expect unsent=0 "${all_well[@]}"
+expect_eq 'requests' "$(field requests)" 200
+expect_eq 'address changes' "$(address_changes)" "$changes"
+
 begin 'an open loop keeps its rate'
 bench --devices 50 --duration 2 --rate 500 --workload mix --expect backlog=0 "${all_well[@]}"
 expect_eq 'requests' "$(field requests)" 1000
