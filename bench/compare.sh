@@ -51,6 +51,7 @@ results=$work/results.json
 measure() { # server kind round bench-options...
     local server=$1 kind=$2 round=$3
     shift 3
+    bench_seconds=$((duration + 240)) # 120 for the start, 93 for what is lost in the end
     server_start "$server" "$store"
     bench --devices "$devices" --duration "$duration" "${load[@]}" "$@" >"$work/run.json"
     server_stop

@@ -201,13 +201,13 @@ session_row() { # sessions engine
         miss "$label" 6 'no time left'
         return
     }
-    bench_seconds=300
+    bench_seconds=340
     server_start "holdfast-$backend" "$2"
     before=$(store_octets "$2")
-    bench --workload get --devices "$1" --duration 1 --rate 1 --asleep --start-timeout 240 \
+    bench --workload get --devices "$1" --duration 1 --rate 1 --asleep --start-timeout 280 \
         --server-pid "${pids[0]}" --ack-timeout 10000 >"$work/sessions.json" || {
         server_stop
-        miss "$label" 6 'not in 240 s'
+        miss "$label" 6 'not in 280 s'
         return
     }
     after=$(store_octets "$2")
