@@ -290,10 +290,8 @@ static uint8_t post_echo[] = "\x42\x02\x00\x00tk\xb4"
 static uint8_t get_tstun[] = "\x42\x01\x00\x00tk\xb5tstun";
 static struct coap *coap;
 static struct metrics metrics;
-static uint8_t identity[] = "\x08sensor-7"; /* length and octets, as a session holds it */
 static struct session asker = {
     .id = 1,
-    .identity = identity,
     .own_cid = {8, {0x07, 0x20, 0xb1, 0xd0, 0x7b, 0x35, 0x9d, 0x3c}},
 };
 static struct coap_now now = {1000, UINT64_C(1700000000000)};

@@ -4,7 +4,7 @@
 
 #include "worker/session_record.h"
 
-#define ENTRIES_FIRST 64
+_Static_assert((MARKS_TOGETHER & (MARKS_TOGETHER - 1)) == 0, "a ring has whole groups");
 
 void marks_init(struct marks *marks, const struct path_lbs *lbs, uint64_t later_ms)
 {
@@ -13,58 +13,80 @@ void marks_init(struct marks *marks, const struct path_lbs *lbs, uint64_t later_
     marks->lanes[MARK_LATER].delay_ms = later_ms;
 }
 
+static void free_ring(struct mark_queue *queue)
+{
+    free(queue->entries);
+    free(queue->noted_ms);
+    *queue = (struct mark_queue){.delay_ms = queue->delay_ms};
+}
+
 void marks_free(struct marks *marks)
 {
     for (size_t lane = 0; lane < MARK_LANES; lane++)
-        free(marks->lanes[lane].entries);
+        free_ring(&marks->lanes[lane]);
 }
 
 /* --- lanes --- */
 
-static struct mark_entry *entry_at(const struct mark_queue *queue, uint32_t position)
+static struct session *entry_at(const struct mark_queue *queue, uint32_t position)
 {
-    return &queue->entries[(queue->first + position) & (queue->size - 1)];
+    return queue->entries[(queue->first + position) & (queue->size - 1)];
+}
+
+static uint64_t *noted_ms_at(const struct mark_queue *queue, uint32_t position)
+{
+    return &queue->noted_ms[((queue->first + position) & (queue->size - 1)) / MARKS_TOGETHER];
+}
+
+/* The last may not come into the group of the first, from behind. */
+static bool is_full(const struct mark_queue *queue)
+{
+    return queue->length + queue->first % MARKS_TOGETHER >= queue->size;
+}
+
+static void append(struct mark_queue *queue, struct session *session, uint64_t now_ms)
+{
+    session->mark_at = (queue->first + queue->length) & (queue->size - 1);
+    if (queue->length == 0 || session->mark_at % MARKS_TOGETHER == 0)
+        *noted_ms_at(queue, queue->length) = now_ms;
+    queue->entries[session->mark_at] = session;
+    queue->length++;
 }
 
 /* Into a ring of twice the size if more than half of this one is in use, else of the same. */
 static bool renew(struct mark_queue *queue, size_t in_use)
 {
-    uint32_t size = queue->size > 0 ? queue->size : ENTRIES_FIRST;
-    if (in_use > size / 2)
-        size *= 2;
-    struct mark_entry *entries = calloc(size, sizeof(*entries));
-    if (!entries)
+    struct mark_queue ring = {.size = queue->size > 0 ? queue->size : MARKS_TOGETHER,
+                              .delay_ms = queue->delay_ms};
+    if (in_use > ring.size / 2)
+        ring.size *= 2;
+    ring.entries = calloc(ring.size, sizeof(*ring.entries));
+    ring.noted_ms = calloc(ring.size / MARKS_TOGETHER, sizeof(*ring.noted_ms));
+    if (!ring.entries || !ring.noted_ms) {
+        free_ring(&ring);
         return false;
-    uint32_t length = 0;
-    for (uint32_t i = 0; i < queue->length; i++) {
-        struct mark_entry *entry = entry_at(queue, i);
-        if (!entry->session)
-            continue;
-        entry->session->mark_at = length;
-        entries[length++] = *entry;
     }
-    free(queue->entries);
-    queue->entries = entries;
-    queue->size = size;
-    queue->first = 0;
-    queue->length = length;
+    for (uint32_t i = 0; i < queue->length; i++) {
+        if (entry_at(queue, i))
+            append(&ring, entry_at(queue, i), *noted_ms_at(queue, i));
+    }
+    free_ring(queue);
+    *queue = ring;
     return true;
 }
 
 static bool push(struct mark_queue *queue, size_t in_use, struct session *session, uint64_t now_ms)
 {
-    if (queue->length == queue->size && !renew(queue, in_use))
+    if (is_full(queue) && !renew(queue, in_use))
         return false;
-    session->mark_at = (queue->first + queue->length) & (queue->size - 1);
-    queue->entries[session->mark_at] = (struct mark_entry){session, now_ms};
-    queue->length++;
+    append(queue, session, now_ms);
     return true;
 }
 
 static void drop(struct mark_queue *queue, uint32_t at)
 {
-    queue->entries[at].session = NULL;
-    while (queue->length > 0 && !queue->entries[queue->first].session) {
+    queue->entries[at] = NULL;
+    while (queue->length > 0 && !entry_at(queue, 0)) {
         queue->first = (queue->first + 1) & (queue->size - 1);
         queue->length--;
     }
@@ -72,7 +94,7 @@ static void drop(struct mark_queue *queue, uint32_t at)
 
 static uint64_t due_ms(const struct mark_queue *queue)
 {
-    return queue->length > 0 ? entry_at(queue, 0)->noted_ms + queue->delay_ms : UINT64_MAX;
+    return queue->length > 0 ? *noted_ms_at(queue, 0) + queue->delay_ms : UINT64_MAX;
 }
 
 /* --- notes --- */
@@ -142,13 +164,17 @@ void marks_save(struct marks *marks, struct store *store, uint64_t now_ms, bool 
         while (queue->length > 0 && (all || due_ms(queue) <= now_ms)) {
             size_t together = lane == MARK_SOON ? SIZE_MAX : MARKS_TOGETHER;
             for (; together > 0 && queue->length > 0; together--) {
-                if (!mark_save(marks, store, entry_at(queue, 0)->session, answer, owner)) {
+                if (!mark_save(marks, store, entry_at(queue, 0), answer, owner)) {
                     marks->retry_ms = now_ms + MARK_INTERVAL_MS;
                     return;
                 }
             }
         }
     }
+    /* A fleet that was awake needs no room for it in its sleep. */
+    struct mark_queue *later = &marks->lanes[MARK_LATER];
+    if (later->length == 0 && later->size > MARKS_TOGETHER)
+        free_ring(later);
 }
 
 void mark_answered(struct marks *marks, struct session *session)

@@ -2,7 +2,7 @@
  * (DESIGN.md section 7, invariant 5): soon where the record may have changed anything, later where
  * it cannot have. Those that are due together go together, so that the store writes them in one.
  *
- * Memory: 16 octets for each session that is noted, twice that at the worst while a lane grows. */
+ * Memory: 8 octets for each session that is noted, twice that at the worst while a lane grows. */
 #ifndef HOLDFAST_WORKER_MARK_H
 #define HOLDFAST_WORKER_MARK_H
 
@@ -18,15 +18,11 @@ enum mark_lane {
     MARK_LANES
 };
 
-struct mark_entry {
-    struct session *session; /* NULL: it has gone or changed lanes */
-    uint64_t noted_ms;
-};
-
-/* In the order in which they were noted; a ring. */
+/* In the order in which they were noted; a ring, in groups of MARKS_TOGETHER. */
 struct mark_queue {
-    struct mark_entry *entries;
-    uint32_t size; /* a power of two */
+    struct session **entries; /* NULL: it has gone or changed lanes */
+    uint64_t *noted_ms;       /* of each group, when the first of it was noted */
+    uint32_t size;            /* a power of two, whole groups */
     uint32_t first;
     uint32_t length; /* with those that are NULL; never one at the head */
     uint64_t delay_ms;

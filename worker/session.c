@@ -118,8 +118,10 @@ static enum status take_object(struct sessions *sessions, const struct session_o
 
 static void put_object(struct sessions *sessions, struct session *session)
 {
+    size_t identity_length;
+    (void)session_identity(session, &identity_length);
     /* Wipes the keys. */
-    pool_put(pool_of(sessions, session_suite(session), session->identity[0]), session);
+    pool_put(pool_of(sessions, session_suite(session), identity_length), session);
 }
 
 static void write_rest(struct session *session, const struct session_origin *origin)
@@ -130,7 +132,6 @@ static void write_rest(struct session *session, const struct session_origin *ori
     writer_bytes(&writer, origin->keys->read.iv, suite->iv_length);
     writer_bytes(&writer, origin->keys->write.key, suite->key_length);
     writer_bytes(&writer, origin->keys->write.iv, suite->iv_length);
-    session->identity = session->rest + writer_length(&writer);
     writer_u8(&writer, (uint8_t)origin->identity_length);
     writer_bytes(&writer, origin->identity, origin->identity_length);
 }

@@ -1,6 +1,6 @@
 /* An established DTLS session: keys, numbers, CIDs and the peer's address, and the tables that find
  * it. Memory of one session: one object of a pool, of session_size(suite, identity's length) octets
- * (216 with TLS_PSK_WITH_AES_128_CCM_8 and an identity of 8), and a slot of 8 octets in each of two
+ * (208 with TLS_PSK_WITH_AES_128_CCM_8 and an identity of 8), and a slot of 8 octets in each of two
  * tables at a load between 3/8 and 3/4, which while a table grows takes half as much again. */
 #ifndef HOLDFAST_WORKER_SESSION_H
 #define HOLDFAST_WORKER_SESSION_H
@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SESSION_SIZE_MAX 168 /* octets of struct session itself */
+#define SESSION_SIZE_MAX 160 /* octets of struct session itself */
 #define SESSION_EPOCH 1      /* DTLS 1.2 without renegotiation knows epochs 0 and 1 only */
 
 /* What a session is told of its lease (DESIGN.md section 7, invariant 1). */
@@ -41,7 +41,6 @@ struct session {
     uint64_t id;        /* unique in this worker, never reused */
     uint64_t send_next; /* next sequence number of the lease */
     struct replay replay;
-    const uint8_t *identity;  /* length ‖ octets, in `rest` */
     uint32_t lease_left;      /* numbers from send_next on that are ours */
     uint32_t last_used_s;     /* worker's clock, seconds */
     uint32_t fence;           /* the store's; every write carries it */
@@ -71,7 +70,8 @@ struct session {
     bool saving : 1;     /* its mark is on its way to the store */
     bool heard : 1;      /* has received application data: the handshake's object is gone */
     uint8_t rest[]; /* read key ‖ read IV ‖ write key ‖ write IV, as long as the suite wants them,
-                       ‖ identity. Only of a session that session_add has made. */
+                       ‖ identity's length ‖ identity. Only of a session that session_add has
+                       made. */
 };
 _Static_assert(sizeof(struct session) <= SESSION_SIZE_MAX, "all sessions are to fit in memory");
 
@@ -129,15 +129,17 @@ MUST_USE enum status session_claim_address(struct sessions *sessions, struct ses
 /* Moves it to the young end of the list. */
 void session_touch(struct sessions *sessions, struct session *session, uint32_t now_s);
 
-static inline const uint8_t *session_identity(const struct session *session, size_t *length)
-{
-    *length = session->identity[0];
-    return session->identity + 1;
-}
-
 static inline const struct suite *session_suite(const struct session *session)
 {
     return &suites[session->suite];
+}
+
+static inline const uint8_t *session_identity(const struct session *session, size_t *length)
+{
+    const struct suite *suite = session_suite(session);
+    const uint8_t *identity = session->rest + 2 * ((size_t)suite->key_length + suite->iv_length);
+    *length = identity[0];
+    return identity + 1;
 }
 
 /* Octets of heap of all sessions and their tables. */

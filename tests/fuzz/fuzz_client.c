@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/worker/named_session.h"
 #include "worker/client.h"
-#include "worker/session.h"
 
 #define QUESTIONS 4096
 #define OBSERVATION_TOKEN                           \
@@ -28,8 +28,7 @@ static struct store_waiter questions[QUESTIONS];
 static size_t asked, answered;
 static size_t events; /* of what was asked; the rest takes relations away, and nobody waits */
 static size_t under_way;
-static uint8_t identity[] = "\x01x";
-static struct session session = {.id = 1, .identity = identity, .own_cid = {8, {7, 1}}};
+static union named_session sensor = {.session = {.id = 1, .own_cid = {8, {7, 1}}}};
 
 static void require(bool holds)
 {
@@ -59,7 +58,7 @@ static struct store store = {.engine = &engine};
 
 static struct coap_peer device(void)
 {
-    return (struct coap_peer){.session_id = session.id, .session = &session};
+    return (struct coap_peer){.session_id = sensor.session.id, .session = &sensor.session};
 }
 
 static void check_sent(void *owner, const struct coap_peer *peer, const uint8_t *bytes,
@@ -67,7 +66,8 @@ static void check_sent(void *owner, const struct coap_peer *peer, const uint8_t 
 {
     struct message message;
     (void)owner;
-    require(peer->session == &session && message_parse(&message, bytes, length) == MESSAGE_OK);
+    require(peer->session == &sensor.session &&
+            message_parse(&message, bytes, length) == MESSAGE_OK);
 }
 
 static enum coap_heard take(void *owner, uint64_t tag, const struct errand_result *result)
@@ -83,8 +83,8 @@ static void forget(void *owner, const struct cid *cid)
 {
     (void)owner;
     (void)cid;
-    client_forget(&client, session.id);
-    coap_forget(coap, session.id);
+    client_forget(&client, sensor.session.id);
+    coap_forget(coap, sensor.session.id);
 }
 
 static void inherit(void)
@@ -169,7 +169,8 @@ static void begin(void)
 {
     now = (struct coap_now){1000, 1700000000000};
     asked = answered = events = under_way = 0;
-    session.next_message_id = 100;
+    named_session_set(&sensor, "x", 1);
+    sensor.session.next_message_id = 100;
     require(metrics_init(&metrics, worker_metrics, WORKER_METRICS_COUNT, 1) == STATUS_OK);
     const struct coap_options coap_options = {
         .hash_key = {1, 2},
@@ -205,7 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             pass(cursor_u8(&cursor));
             break;
         case 3:
-            forget(NULL, &session.own_cid);
+            forget(NULL, &sensor.session.own_cid);
             inherit();
             break;
         }
@@ -214,8 +215,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         answer_store(0);
     for (int i = 0; i < 20; i++)
         pass(60);
-    forget(NULL, &session.own_cid);
-    require(under_way == 0 && !observation_has(&client.observations, session.id));
+    forget(NULL, &sensor.session.own_cid);
+    require(under_way == 0 && !observation_has(&client.observations, sensor.session.id));
     while (answered < asked)
         answer_store(0);
     client_free(&client);

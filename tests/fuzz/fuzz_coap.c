@@ -3,10 +3,10 @@
  * octets of length, so that one input can hold an exchange and its repetition. */
 #include "shared/cursor.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/worker/named_session.h"
 #include "worker/coap.h"
 #include "worker/message.h"
 #include "worker/metrics.h"
-#include "worker/session.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,8 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cursor cursor = cursor_over(data, size);
     struct metrics metrics;
     struct coap *coap;
-    uint8_t identity[1 + IDENTITY_LENGTH_MAX];
-    struct session session = {.identity = identity};
+    union named_session named = {.octets = {0}};
     uint64_t now_ms = 0;
     require(metrics_init(&metrics, worker_metrics, WORKER_METRICS_COUNT, 1) == STATUS_OK);
     struct coap_options options = {.request_rate = 1000,
@@ -83,9 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                    .observe = COAP_OBSERVE_DEFAULT,
                                    .metrics = &metrics};
     require(coap_new(&coap, &options) == STATUS_OK);
-    identity[0] = (uint8_t)(size < IDENTITY_LENGTH_MAX ? size : IDENTITY_LENGTH_MAX);
-    if (size > 0)
-        memcpy(identity + 1, data, identity[0]);
+    named_session_set(&named, data, size < IDENTITY_LENGTH_MAX ? size : IDENTITY_LENGTH_MAX);
     while (cursor_left(&cursor) > 2) {
         uint8_t how = cursor_u8(&cursor);
         size_t length = cursor_u16(&cursor) % (DATAGRAM_SIZE_MAX + 1);
@@ -94,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct coap_peer peer = {.path.address = {.port = (uint16_t)(how >> 1 & 7)}};
         if (how & 1) {
             peer.session_id = 1 + (how >> 1 & 7);
-            peer.session = &session;
+            peer.session = &named.session;
         }
         now_ms += (uint64_t)(how >> 4) * 10000;
         receive(coap, &peer, now_ms, cursor_bytes(&cursor, length), length);

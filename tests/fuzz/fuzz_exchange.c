@@ -11,12 +11,12 @@
  * The upper bits are how much time passes, and how long the identity is. */
 #include "shared/cursor.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/worker/named_session.h"
 #include "worker/coap.h"
 #include "worker/event.h"
 #include "worker/exchange_value.h"
 #include "worker/message.h"
 #include "worker/metrics.h"
-#include "worker/session.h"
 
 #include <cbor.h>
 #include <stdlib.h>
@@ -26,10 +26,9 @@ struct scene {
     struct metrics metrics;
     struct coap *owner;
     struct coap *heir;
-    uint8_t identity[1 + IDENTITY_LENGTH_MAX];
     struct coap_peer peer;
     struct coap_now now;
-    struct session session; /* last: its keys are behind it */
+    union named_session named;
 };
 
 static void require(bool holds)
@@ -136,7 +135,8 @@ static void step(struct scene *scene, uint8_t what, struct cursor *octets)
     size_t length = cursor_left(octets);
     scene->now.ms += (uint64_t)(what >> 5) * 10000;
     scene->now.unix_ms += (uint64_t)(what >> 5) * 10000;
-    scene->identity[0] = (what >> 2 & 7) * 16;
+    static const uint8_t identity[IDENTITY_LENGTH_MAX];
+    named_session_set(&scene->named, identity, (what >> 2 & 7) * 16);
     switch (what & 3) {
     case 0:
         restore(scene, (struct octets){cursor_bytes(octets, length), length});
@@ -157,7 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct cursor cursor = cursor_over(data, size);
     struct scene scene = {.now = {0, 1700000000000},
-                          .session = {.own_cid = {.length = CID_LENGTH_MAX}}};
+                          .named.session.own_cid.length = CID_LENGTH_MAX};
     require(metrics_init(&scene.metrics, worker_metrics, WORKER_METRICS_COUNT, 1) == STATUS_OK);
     struct coap_options options = {.hash_key = {1, 2},
                                    .exchanges_max = 32,
@@ -166,8 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                    .metrics = &scene.metrics};
     require(coap_new(&scene.owner, &options) == STATUS_OK);
     require(coap_new(&scene.heir, &options) == STATUS_OK);
-    scene.session.identity = scene.identity;
-    scene.peer = (struct coap_peer){.session_id = 1, .session = &scene.session};
+    scene.peer = (struct coap_peer){.session_id = 1, .session = &scene.named.session};
     while (cursor_left(&cursor) > 2) {
         uint8_t what = cursor_u8(&cursor);
         size_t length = cursor_u16(&cursor) % (DATAGRAM_SIZE_MAX + 1);

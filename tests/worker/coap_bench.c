@@ -1,16 +1,13 @@
 #include "tests/worker/coap_bench.h"
 
-#include "worker/session.h"
+#include "tests/worker/named_session.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
-static uint8_t identity[] = "\x08sensor-7"; /* length and octets, as a session holds it */
-static struct session session = {
-    .id = 1,
-    .identity = identity,
-    .own_cid = {8, {0x07, 0x20, 0xb1, 0xd0, 0x7b, 0x35, 0x9d, 0x3c}},
+static union named_session sensor = {
+    .session = {.id = 1, .own_cid = {8, {0x07, 0x20, 0xb1, 0xd0, 0x7b, 0x35, 0x9d, 0x3c}}},
 };
 
 static void keep_sent(void *owner, const struct coap_peer *peer, const uint8_t *message,
@@ -27,7 +24,7 @@ static void keep_sent(void *owner, const struct coap_peer *peer, const uint8_t *
 static void unsave(void *owner, const struct coap_peer *peer, uint8_t slot)
 {
     struct coap_bench *bench = owner;
-    cr_expect_eq(peer->session, &session);
+    cr_expect_eq(peer->session, &sensor.session);
     bench->unsaved_slot = slot;
     bench->unsaved_count++;
 }
@@ -61,9 +58,10 @@ void coap_bench_open_as(struct coap_bench *bench, struct coap_options options)
     options.owner = bench;
     cr_assert_eq(coap_new(&bench->coap, &options), STATUS_OK);
     cr_assert_eq(address_parse(&bench->plain.path.address, "203.0.113.7:4711"), STATUS_OK);
-    session.next_message_id = COAP_BENCH_MESSAGE_ID;
-    session.rtt_ms = 0;
-    bench->secured = (struct coap_peer){1, &session, bench->plain.path};
+    named_session_set(&sensor, "sensor-7", 8);
+    sensor.session.next_message_id = COAP_BENCH_MESSAGE_ID;
+    sensor.session.rtt_ms = 0;
+    bench->secured = (struct coap_peer){1, &sensor.session, bench->plain.path};
 }
 
 void coap_bench_open(struct coap_bench *bench, size_t exchanges_max)

@@ -1,24 +1,20 @@
 #include "tests/worker/ask.h"
+#include "tests/worker/named_session.h"
 #include "worker/events.h"
-#include "worker/session.h"
 
 #include <cbor.h>
 #include <criterion/criterion.h>
 #include <string.h>
 
-static uint8_t identity[] = "\x08sensor-7";
-static struct session session = {
-    .id = 1,
-    .identity = identity,
-    .own_cid = {2, {0x07, 0x20}},
-};
+static union named_session sensor = {.session = {.id = 1, .own_cid = {2, {0x07, 0x20}}}};
 static const struct resource resource = {.path = "/events", .changes = true};
 
 static void post(const struct ask *ask, struct answer *answer)
 {
-    struct coap_peer peer = {.session_id = 1, .session = &session};
+    struct coap_peer peer = {.session_id = 1, .session = &sensor.session};
     struct resource_call call = {
         .peer = &peer, .resource = &resource, .now.unix_ms = 1700000000000, .slot = 3};
+    named_session_set(&sensor, "sensor-7", 8);
     ask_handler(ask, &call, events_post, answer);
     cr_assert(answer->fits);
 }

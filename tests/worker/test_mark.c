@@ -182,11 +182,51 @@ Test(mark, lanes_keep_their_order_while_they_grow_and_lose)
             oldest_ms = due_ms;
     }
     cr_expect_eq(marks.count, count);
-    cr_expect_eq(marks_due_ms(&marks), oldest_ms);
+    /* When the first of its group was noted, who may have gone since. */
+    cr_expect_leq(marks_due_ms(&marks), oldest_ms);
     fake.room = SESSIONS;
     save(1000000, true);
     cr_expect_eq(fake.count, count);
     cr_expect_eq(marks.count, 0);
+    marks_free(&marks);
+}
+
+/* With and without others in between that go again: nobody waits for longer than it should. */
+Test(mark, nobody_is_late_however_the_ring_turns)
+{
+    begin();
+    uint64_t noted_ms[SESSIONS] = {0};
+    uint32_t random = 7;
+    unsigned writes = 0;
+    for (uint64_t now_ms = 1; now_ms < 40 * LATER_MS; now_ms += 97) {
+        random = random * 1664525u + 1013904223u;
+        size_t i = (random >> 8) % SESSIONS;
+        if (!sessions[i].dirty)
+            noted_ms[i] = now_ms;
+        mark_note(&marks, &sessions[i], MARK_LATER, now_ms);
+        if (random >> 30 == 0)
+            mark_forget(&marks, &sessions[(random >> 4) % SESSIONS]);
+        fake.count = 0;
+        save(now_ms, false);
+        writes += fake.count > 0;
+        for (i = 0; i < SESSIONS; i++)
+            cr_assert(!sessions[i].dirty || noted_ms[i] + LATER_MS > now_ms, "%zu", i);
+    }
+    cr_expect_leq(writes, 40 * 3, "and nobody much too early: some 450 are noted in that time");
+    marks_free(&marks);
+}
+
+Test(mark, a_fleet_asleep_takes_no_room)
+{
+    begin();
+    for (size_t i = 0; i < SESSIONS; i++)
+        mark_note(&marks, &sessions[i], MARK_LATER, 0);
+    cr_expect_geq(marks.lanes[MARK_LATER].size, SESSIONS);
+    save(LATER_MS, false);
+    cr_expect_eq(fake.count, SESSIONS);
+    cr_expect_null(marks.lanes[MARK_LATER].entries);
+    mark_note(&marks, &sessions[3], MARK_LATER, LATER_MS);
+    cr_expect_eq(marks_due_ms(&marks), 2 * LATER_MS);
     marks_free(&marks);
 }
 

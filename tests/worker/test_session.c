@@ -120,7 +120,7 @@ Test(session, holds_keys_and_identity_of_any_length)
             session_remove(&sessions, session);
         }
     }
-    cr_expect_eq(session_size(&suites[0], 8), 216, "session.h says so");
+    cr_expect_eq(session_size(&suites[0], 8), 208, "session.h says so");
 }
 
 Test(session, refusals)
