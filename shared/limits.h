@@ -127,6 +127,7 @@
 #define COAP_ACK_RANDOM_PERCENT 150
 #define COAP_ACK_RANDOM_PERCENT_MAX 1000
 #define COAP_MAX_RETRANSMIT 4
+#define COAP_MAX_RETRANSMIT_MAX 10 /* of --max-retransmit */
 #define COAP_SEPARATE_MS 1500 /* without a reply: an empty ACK */
 #define COAP_DEFERRALS_MAX 1024   /* requests of one worker that are answered later; full: 5.03 */
 #define COAP_DEFERRED_MS 60000    /* without an answer: 5.03 */

@@ -12,11 +12,15 @@ static void send_message(void *owner, const struct coap_peer *peer, const uint8_
     coap->options.send(coap->options.owner, peer, message, length);
 }
 
-static void unanswered(void *owner, const struct coap_peer *peer)
+static void repeats(void *owner, const struct coap_peer *peer, enum transmission_kind kind,
+                    uint64_t key, uint64_t now_ms)
 {
     struct coap *coap = owner;
+    const struct coap_party *party = &coap->parties[kind];
     if (coap->options.unanswered)
         coap->options.unanswered(coap->options.owner, peer);
+    if (party->repeats)
+        party->repeats(party->owner, peer, key, now_ms);
 }
 
 static void settled(void *owner, const struct transmission_report *report)
@@ -77,7 +81,7 @@ static enum status init_transmissions(struct coap *coap)
         .random_percent = options->timing.random_percent,
         .metrics = options->metrics,
         .send = send_message,
-        .unanswered = unanswered,
+        .repeats = repeats,
         .settled = settled,
         .owner = coap,
     };

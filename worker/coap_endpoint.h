@@ -48,6 +48,9 @@ struct coap_party {
     /* RST for a message id that no confirmable message under way has. Whether it was for one of its
      * non-confirmable ones. */
     bool (*reset)(void *owner, const struct coap_peer *peer, uint16_t message_id);
+    /* A confirmable message of the kind is about to be repeated, which transmission_renew may put
+     * another in the place of. */
+    void (*repeats)(void *owner, const struct coap_peer *peer, uint64_t key, uint64_t now_ms);
 };
 
 struct coap {

@@ -46,6 +46,12 @@ static bool confirm(void *owner, const struct coap_peer *peer, uint8_t slot, con
     return false;
 }
 
+static bool renew(void *owner, const struct coap_peer *peer, const uint8_t *message, size_t length)
+{
+    struct coap *coap = owner;
+    return transmission_renew(&coap->transmissions, peer, (struct octets){message, length});
+}
+
 static void unconfirm(void *owner, const struct coap_peer *peer, uint8_t slot)
 {
     struct coap *coap = owner;
@@ -63,15 +69,21 @@ static void ended(void *owner, const struct coap_peer *peer, uint8_t slot)
 static void settled(void *owner, const struct transmission_report *report)
 {
     static const enum observer_outcome outcomes[] = {
-        [TRANSMISSION_ACKED] = OBSERVER_ACKNOWLEDGED,
-        [TRANSMISSION_RESET] = OBSERVER_REJECTED,
-        [TRANSMISSION_TIMED_OUT] = OBSERVER_UNANSWERED,
-        [TRANSMISSION_CANCELLED] = OBSERVER_UNSENT,
+        [TRANSMISSION_ACKED] = OBSERVER_ACKNOWLEDGED,   [TRANSMISSION_RESET] = OBSERVER_REJECTED,
+        [TRANSMISSION_TIMED_OUT] = OBSERVER_UNANSWERED, [TRANSMISSION_OUTDATED] = OBSERVER_OUTDATED,
+        [TRANSMISSION_CANCELLED] = OBSERVER_UNSENT, /* the session has gone */
     };
     struct coap *coap = owner;
     observer_confirmed(&coap->observers, &report->peer, (uint8_t)report->key,
                        outcomes[report->outcome],
                        (struct coap_now){report->now_ms, coap->now.unix_ms});
+}
+
+static void repeats(void *owner, const struct coap_peer *peer, uint64_t key, uint64_t now_ms)
+{
+    struct coap *coap = owner;
+    observer_repeats(&coap->observers, peer, (uint8_t)key,
+                     (struct coap_now){now_ms, coap->now.unix_ms});
 }
 
 static bool reset(void *owner, const struct coap_peer *peer, uint16_t message_id)
@@ -349,12 +361,14 @@ enum status coap_observe_init(struct coap *coap)
         .rtt_ms = rtt_ms,
         .notify = notify,
         .confirm = confirm,
+        .renew = renew,
         .unconfirm = unconfirm,
         .render = render,
         .ended = ended,
         .owner = coap,
     };
-    const struct coap_party party = {.owner = coap, .settled = settled, .reset = reset};
+    const struct coap_party party = {
+        .owner = coap, .settled = settled, .reset = reset, .repeats = repeats};
     coap_join(coap, TRANSMISSION_NOTIFICATION, &party);
     return observers_init(&coap->observers, &options, coap->now.ms);
 }

@@ -354,6 +354,7 @@ void errand_settled(struct errands *errands, const struct transmission_report *r
         fail(errands, errand, ERRAND_RESET);
         break;
     case TRANSMISSION_TIMED_OUT:
+    case TRANSMISSION_OUTDATED: /* never: a request is repeated as it is */
         fail(errands, errand, ERRAND_TIMED_OUT);
         break;
     case TRANSMISSION_CANCELLED:

@@ -47,12 +47,12 @@ static bool is_confirmable(const struct observers *observers, const struct obser
 /* "Each such notification response (including the initial response) MUST echo the token specified
  * by the client in the GET request." (RFC 7641 section 4.2) */
 static size_t write_message(struct observers *observers, const struct observer *observer,
-                            enum message_type type)
+                            enum message_type type, uint16_t message_id)
 {
     const struct subject *subject = observer->subject;
     struct writer writer = writer_over(observers->message, sizeof(observers->message));
     struct message_builder builder;
-    message_begin(&builder, &writer, type, subject->code, observer->message_id, observer->token,
+    message_begin(&builder, &writer, type, subject->code, message_id, observer->token,
                   observer->token_length);
     writer_bytes(&writer, subject->state, subject->state_length);
     assert(writer_ok(&writer));
@@ -76,7 +76,7 @@ static void confirm(struct observers *observers, struct observer *observer,
                     const struct coap_peer *who)
 {
     struct observer_peer *peer = observer->peer;
-    size_t length = write_message(observers, observer, MESSAGE_CON);
+    size_t length = write_message(observers, observer, MESSAGE_CON, observer->message_id);
     if (!observers->options.confirm(observers->options.owner, who, (uint8_t)observer->slot,
                                     observers->message, length)) {
         observer->owed = true;
@@ -97,7 +97,7 @@ static void notify(struct observers *observers, struct observer *observer,
                    const struct coap_peer *who)
 {
     struct observer_peer *peer = observer->peer;
-    size_t length = write_message(observers, observer, MESSAGE_NON);
+    size_t length = write_message(observers, observer, MESSAGE_NON, observer->message_id);
     if (observer->unconfirmed < UINT8_MAX)
         observer->unconfirmed++;
     uint32_t rtt_ms = observers->options.rtt_ms(observers->options.owner, who);
@@ -107,14 +107,19 @@ static void notify(struct observers *observers, struct observer *observer,
     observer_count_as(observers, WORKER_NOTIFICATIONS_NON);
 }
 
+static void note_told(struct observer *observer, uint16_t message_id)
+{
+    observer->owed = false;
+    observer->told = true;
+    observer->generation = observer->subject->generation % OBSERVER_GENERATIONS;
+    observer->message_id = message_id;
+}
+
 static void tell(struct observers *observers, struct observer *observer)
 {
     const struct coap_peer who = observer_peer_who(observer->peer);
     move_to_end(observer);
-    observer->owed = false;
-    observer->told = true;
-    observer->generation = observer->subject->generation % OBSERVER_GENERATIONS;
-    observer->message_id = observers->options.message_id(observers->options.owner, &who);
+    note_told(observer, observers->options.message_id(observers->options.owner, &who));
     if (is_confirmable(observers, observer))
         confirm(observers, observer, &who);
     else
@@ -190,13 +195,18 @@ void notification_serve(struct observers *observers, struct observer_peer *peer)
         set_timer(observers, peer);
 }
 
-/* Nothing, if its timer came before the round, and it has been told of this state. The few bits of
- * its generation say so for sure only as long as it cannot have missed so many. */
-static void owe(struct observers *observers, struct observer *observer)
+/* The few bits of its generation say so for sure only as long as it cannot have missed so many. */
+static bool was_told(const struct observer *observer)
 {
     const struct subject *subject = observer->subject;
-    if (!observer->owed && subject->behind < OBSERVER_GENERATIONS - 1 &&
-        observer->generation == subject->generation % OBSERVER_GENERATIONS)
+    return !observer->owed && subject->behind < OBSERVER_GENERATIONS - 1 &&
+           observer->generation == subject->generation % OBSERVER_GENERATIONS;
+}
+
+/* Nothing, if its timer came before the round, and it has been told of this state. */
+static void owe(struct observers *observers, struct observer *observer)
+{
+    if (was_told(observer))
         return;
     if (observer->owed)
         observer_count_as(observers, WORKER_NOTIFICATIONS_SKIPPED);
@@ -206,7 +216,9 @@ static void owe(struct observers *observers, struct observer *observer)
 static void wake(struct observers *observers, struct observer_peer *peer)
 {
     for (struct observer *observer = peer->first; observer; observer = observer->peer_next) {
-        if (can_be_told(observer) && is_confirmation_due(observers, observer))
+        /* One that is outstanding is the confirmation. */
+        if (can_be_told(observer) && !observer->confirming &&
+            is_confirmation_due(observers, observer))
             observer->owed = true;
     }
     notification_serve(observers, peer);
@@ -229,6 +241,39 @@ bool observer_reset(struct observers *observers, const struct coap_peer *who, ui
      * associated entry from the list of observers." (RFC 7641 section 3.6) */
     observer_remove(observers, observer, OBSERVER_RESET);
     return true;
+}
+
+/* Its message is under way. */
+static struct observer *find_confirming(const struct observers *observers,
+                                        const struct coap_peer *who, uint8_t slot)
+{
+    const struct observer_peer *peer = observer_peer_find(observers, who);
+    struct observer *observer = peer ? peer->first : NULL;
+    while (observer && !(observer->confirming && observer->slot == slot))
+        observer = observer->peer_next;
+    return observer;
+}
+
+/* "it is desirable for the server to stop working towards getting the representation of the old
+ * resource state to the client and to start transmitting the current representation to the client
+ * instead [...] the server MAY optimize the transmission process by aborting the transmission of
+ * the old notification (but not before the current transmission attempt is completed) and starting
+ * a new transmission for the new notification (but with the retransmission timer and counter of the
+ * aborted transmission retained)." (RFC 7641 section 4.5.2) */
+void observer_repeats(struct observers *observers, const struct coap_peer *who, uint8_t slot,
+                      struct coap_now now)
+{
+    observers->now = now;
+    struct observer *observer = find_confirming(observers, who, slot);
+    if (!observer || !can_be_told(observer) || was_told(observer))
+        return;
+    uint16_t message_id = observers->options.message_id(observers->options.owner, who);
+    size_t length = write_message(observers, observer, MESSAGE_CON, message_id);
+    if (!observers->options.renew(observers->options.owner, who, observers->message, length))
+        return;
+    note_told(observer, message_id);
+    observer->leaving = is_last(observer->subject);
+    observer_count_as(observers, WORKER_NOTIFICATIONS_CON);
 }
 
 static void take_outcome(struct observers *observers, struct observer *observer,
@@ -256,6 +301,17 @@ static void take_outcome(struct observers *observers, struct observer *observer,
          * remove the associated entry from the list of observers." (RFC 7641 section 1.2) */
         observer_remove(observers, observer, OBSERVER_TIMED_OUT);
         return;
+    case OBSERVER_OUTDATED:
+        /* "Even though this does not signal consistency, it is valuable in that it signals the
+         * client's further interest in the resource. The server therefore should avoid
+         * inadvertently removing the associated entry from the list of observers." (RFC 7641
+         * section 4.5.2) The newest state begins anew, with a timeout and a counter of its own. */
+        observer->confirmed_s = (uint32_t)(observers->now.ms / 1000) & CONFIRMED_MASK;
+        observer->doubtful = true;
+        observer->owed = true;
+        observer->leaving = false;
+        peer->free_ms = (uint32_t)observers->now.ms;
+        return;
     case OBSERVER_UNSENT:
         observer->owed = true;
         observer->leaving = false;
@@ -268,14 +324,11 @@ void observer_confirmed(struct observers *observers, const struct coap_peer *who
                         enum observer_outcome outcome, struct coap_now now)
 {
     observers->now = now;
-    struct observer_peer *peer = observer_peer_find(observers, who);
-    struct observer *observer = peer ? peer->first : NULL;
-    while (observer && !(observer->confirming && observer->slot == slot))
-        observer = observer->peer_next;
+    struct observer *observer = find_confirming(observers, who, slot);
     if (!observer)
         return;
     take_outcome(observers, observer, outcome);
-    peer = observer_peer_find(observers, who);
+    struct observer_peer *peer = observer_peer_find(observers, who);
     if (peer)
         notification_serve(observers, peer);
 }

@@ -6,7 +6,8 @@
  *
  * At most one notification to a peer is outstanding (section 4.5.1): a confirmable one until its
  * outcome is known, a non-confirmable one for the peer's RTT, or OBSERVE_PACE_MS where no estimate
- * is there. What changes meanwhile is told once, in its newest state (section 4.5.2).
+ * is there. What changes meanwhile is told once, in its newest state: when the outstanding one has
+ * its outcome, or in the place of its next repetition (section 4.5.2).
  *
  * Protocol only: messages leave, and states are asked for, through the options.
  *
@@ -87,7 +88,8 @@ enum observer_outcome {
     OBSERVER_ACKNOWLEDGED,
     OBSERVER_REJECTED, /* RST */
     OBSERVER_UNANSWERED,
-    OBSERVER_UNSENT, /* taken back before it had an outcome */
+    OBSERVER_OUTDATED, /* likewise, but the peer has acknowledged an older state meanwhile */
+    OBSERVER_UNSENT,   /* taken back before it had an outcome */
 };
 
 struct observers_options {
@@ -108,6 +110,8 @@ struct observers_options {
      * once, later, what became of it. False: no room, nothing was sent. */
     bool (*confirm)(void *owner, const struct coap_peer *peer, uint8_t slot, const uint8_t *message,
                     size_t length);
+    /* From observer_repeats: this one goes in the place of that. False: no room for it. */
+    bool (*renew)(void *owner, const struct coap_peer *peer, const uint8_t *message, size_t length);
     /* The entry has gone: no more of that, and observer_confirmed is not told. */
     void (*unconfirm)(void *owner, const struct coap_peer *peer, uint8_t slot);
     /* Wants the present state of a subject: subject_rendered or subject_not_rendered is called,
@@ -176,6 +180,9 @@ size_t observers_count(const struct observers *observers);
  * an observer, who is off the list. */
 bool observer_reset(struct observers *observers, const struct coap_peer *peer, uint16_t message_id,
                     struct coap_now now);
+/* Its confirmable notification is about to be repeated. */
+void observer_repeats(struct observers *observers, const struct coap_peer *peer, uint8_t slot,
+                      struct coap_now now);
 void observer_confirmed(struct observers *observers, const struct coap_peer *peer, uint8_t slot,
                         enum observer_outcome outcome, struct coap_now now);
 

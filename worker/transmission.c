@@ -4,6 +4,7 @@
 #include "worker/metrics.h"
 #include "worker/session.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define RTT_MAX_MS UINT16_MAX
@@ -27,6 +28,9 @@ struct transmission_peer {
     uint32_t timeout_ms;
     uint8_t repeats;
     uint8_t count;
+    uint8_t older_count; /* of the first message: what it was put in the place of */
+    bool is_outdated;    /* one of those has been acknowledged */
+    uint16_t older_ids[COAP_MAX_RETRANSMIT_MAX]; /* no more than there are repetitions */
 };
 
 _Static_assert(sizeof(struct transmission) + TRANSMISSION_SHORT_MAX == 128, "as the header says");
@@ -47,6 +51,7 @@ enum status transmissions_init(struct transmissions *transmissions,
                                const struct transmission_options *options)
 {
     const size_t head = sizeof(struct transmission);
+    assert(options->max_retransmit <= COAP_MAX_RETRANSMIT_MAX);
     *transmissions = (struct transmissions){.options = *options, .random = options->seed | 1};
     wheel_init(&transmissions->wheel, 0);
     enum status status;
@@ -116,17 +121,29 @@ static void release_peer(struct transmissions *transmissions, struct transmissio
     pool_put(&transmissions->peer_pool, peer);
 }
 
+static bool is_long(const struct octets *octets)
+{
+    return octets->length > TRANSMISSION_SHORT_MAX;
+}
+
+static void write_octets(struct transmission *message, const struct octets *octets)
+{
+    struct cursor cursor = cursor_over(octets->bytes, octets->length);
+    cursor_bytes(&cursor, 2); /* type and code */
+    message->message_id = cursor_u16(&cursor);
+    message->length = (uint16_t)octets->length;
+    memcpy(message->bytes, octets->bytes, octets->length);
+}
+
 static struct transmission *take_message(struct transmissions *transmissions,
                                          const struct octets *octets)
 {
-    bool is_long = octets->length > TRANSMISSION_SHORT_MAX;
     struct transmission *message =
-        pool_get(is_long ? &transmissions->long_pool : &transmissions->short_pool);
+        pool_get(is_long(octets) ? &transmissions->long_pool : &transmissions->short_pool);
     if (!message)
         return NULL;
-    message->is_long = is_long;
-    message->length = (uint16_t)octets->length;
-    memcpy(message->bytes, octets->bytes, octets->length);
+    message->is_long = is_long(octets);
+    write_octets(message, octets);
     return message;
 }
 
@@ -163,6 +180,8 @@ static void begin_first(struct transmissions *transmissions, struct transmission
     uint32_t spread_ms = least_ms * (transmissions->options.random_percent - 100u) / 100;
     peer->timeout_ms = least_ms + (uint32_t)(draw(transmissions) % (spread_ms + 1));
     peer->repeats = 0;
+    peer->older_count = 0;
+    peer->is_outdated = false;
     peer->sent_ms = now_ms;
     send_first(transmissions, peer, now_ms);
 }
@@ -183,8 +202,6 @@ enum transmission_start transmission_send(struct transmissions *transmissions,
     const struct transmission_options *options = &transmissions->options;
     struct cursor cursor = cursor_over(octets.bytes, octets.length);
     enum message_type type = (enum message_type)(cursor_u8(&cursor) >> 4 & 3);
-    cursor_u8(&cursor); /* code */
-    uint16_t message_id = cursor_u16(&cursor);
     if (type == MESSAGE_NON) {
         options->send(options->owner, peer, octets.bytes, octets.length);
         return TRANSMISSION_SENT;
@@ -201,12 +218,49 @@ enum transmission_start transmission_send(struct transmissions *transmissions,
     }
     message->kind = (uint8_t)kind;
     message->key = key;
-    message->message_id = message_id;
     append(to, message);
     if (to->count > 1)
         return TRANSMISSION_QUEUED;
     begin_first(transmissions, to, now_ms);
     return TRANSMISSION_SENT;
+}
+
+/* A message in the place of the first one, of the other pool. */
+static void replace_first(struct transmissions *transmissions, struct transmission_peer *peer,
+                          struct transmission *message)
+{
+    struct transmission *older = peer->first;
+    message->next = older->next;
+    message->key = older->key;
+    message->kind = older->kind;
+    peer->first = message;
+    release_message(transmissions, older);
+}
+
+/* "The new notification is transmitted with a new Message ID and the following transmission
+ * parameters: If the previous (re)transmission attempt timed out, retain its transmission
+ * parameters, increment the retransmission counter, and double the timeout" (RFC 7641 section
+ * 4.5.2): time_out does that whatever it sends. */
+bool transmission_renew(struct transmissions *transmissions, const struct coap_peer *peer,
+                        struct octets octets)
+{
+    struct transmission_peer *to = find_peer(transmissions, peer);
+    assert(to && to->older_count < to->repeats && to->first->kind != TRANSMISSION_REQUEST);
+    uint16_t older_id = to->first->message_id;
+    bool fits = octets.length <= TRANSMISSION_SHORT_MAX || to->first->is_long;
+    struct transmission *message = NULL;
+    if (is_long(&octets) != to->first->is_long)
+        message = take_message(transmissions, &octets);
+    if (message) {
+        replace_first(transmissions, to, message);
+    } else if (fits) {
+        write_octets(to->first, &octets);
+    } else {
+        count(transmissions, WORKER_COAP_TRANSMISSIONS_REFUSED);
+        return false;
+    }
+    to->older_ids[to->older_count++] = older_id;
+    return true;
 }
 
 /* Takes the message out; the next one begins, or the peer goes. */
@@ -270,12 +324,37 @@ static bool has_token(const struct transmission *message, const struct octets *t
            (length == 0 || memcmp(bytes, token->bytes, length) == 0);
 }
 
+static bool is_older(const struct transmission_peer *peer, uint16_t message_id)
+{
+    for (size_t i = 0; i < peer->older_count; i++) {
+        if (peer->older_ids[i] == message_id)
+            return true;
+    }
+    return false;
+}
+
+/* An older one: "If the transmission is rejected [...] remove the associated entry from the list of
+ * observers of the observed resource." But its acknowledgement "does not signal consistency": the
+ * newer one has to go on (RFC 7641 section 4.5.2). */
+static enum transmission_match answer_older(struct transmissions *transmissions,
+                                            struct transmission_peer *peer,
+                                            enum transmission_outcome outcome, uint64_t now_ms)
+{
+    if (outcome == TRANSMISSION_RESET)
+        settle(transmissions, peer, outcome, now_ms);
+    else
+        peer->is_outdated = true;
+    return TRANSMISSION_MATCHED;
+}
+
 enum transmission_match transmission_answered(struct transmissions *transmissions,
                                               const struct coap_peer *peer, uint16_t message_id,
                                               enum transmission_outcome outcome,
                                               const struct octets *token, uint64_t now_ms)
 {
     struct transmission_peer *from = find_peer(transmissions, peer);
+    if (from && is_older(from, message_id))
+        return answer_older(transmissions, from, outcome, now_ms);
     /* One that waits has not been sent: nothing can answer it. */
     if (!from || from->first->message_id != message_id)
         return TRANSMISSION_UNMATCHED;
@@ -351,17 +430,20 @@ uint64_t transmission_next_ms(const struct transmissions *transmissions)
 static void time_out(struct transmissions *transmissions, struct transmission_peer *peer,
                      uint64_t now_ms)
 {
-    if (peer->repeats < transmissions->options.max_retransmit) {
+    const struct transmission_options *options = &transmissions->options;
+    if (peer->repeats < options->max_retransmit) {
         peer->repeats++;
         peer->timeout_ms *= 2;
         count(transmissions, WORKER_COAP_RETRANSMISSIONS);
-        if (transmissions->options.unanswered)
-            transmissions->options.unanswered(transmissions->options.owner, &peer->peer);
+        if (options->repeats)
+            options->repeats(options->owner, &peer->peer, (enum transmission_kind)peer->first->kind,
+                             peer->first->key, now_ms);
         send_first(transmissions, peer, now_ms);
         return;
     }
     count(transmissions, WORKER_COAP_TIMEOUTS);
-    settle(transmissions, peer, TRANSMISSION_TIMED_OUT, now_ms);
+    settle(transmissions, peer, peer->is_outdated ? TRANSMISSION_OUTDATED : TRANSMISSION_TIMED_OUT,
+           now_ms);
 }
 
 void transmission_run(struct transmissions *transmissions, uint64_t now_ms)

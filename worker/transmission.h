@@ -2,6 +2,8 @@
  * peer acknowledges or resets them, one at a time to each peer; what comes after waits behind it.
  * Non-confirmable ones leave at once and are not remembered. Bytes, `now` and a seed come in,
  * datagrams go out through `send`, and `settled` is told what became of each confirmable message.
+ * Before a message is repeated, `repeats` may put a newer one in its place (RFC 7641
+ * section 4.5.2): the two are one message here, which is settled once.
  *
  * Bounded in all and per peer; what finds no room is refused, counted. Memory: pools of peers (112
  * octets each, only those with something under way), of messages up to TRANSMISSION_SHORT_MAX
@@ -38,14 +40,15 @@ enum transmission_outcome {
     TRANSMISSION_ACKED,
     TRANSMISSION_RESET,
     TRANSMISSION_TIMED_OUT, /* repeated max_retransmit times, and nothing came */
+    TRANSMISSION_OUTDATED,  /* likewise, but for the ACK of one that it was put in the place of */
     TRANSMISSION_CANCELLED, /* the session has gone */
 };
 
 struct transmission_report {
     enum transmission_kind kind;
     enum transmission_outcome outcome;
-    uint64_t key; /* as given to transmission_send */
-    uint16_t message_id;
+    uint64_t key;          /* as given to transmission_send */
+    uint16_t message_id;   /* the newest */
     struct coap_peer peer; /* its session is valid during the call */
     uint64_t now_ms;
 };
@@ -56,8 +59,10 @@ typedef void transmission_send_fn(void *owner, const struct coap_peer *peer, con
  * CANCELLED. */
 typedef void transmission_settled_fn(void *owner, const struct transmission_report *report);
 
-/* What was sent to the peer is about to be repeated. It must not call back. */
-typedef void transmission_unanswered_fn(void *owner, const struct coap_peer *peer);
+/* The message under way to the peer is about to be repeated. What may be called back from here is
+ * transmission_renew, and nothing else. */
+typedef void transmission_repeats_fn(void *owner, const struct coap_peer *peer,
+                                     enum transmission_kind kind, uint64_t key, uint64_t now_ms);
 
 struct transmission_options {
     struct hash_key hash_key;
@@ -66,12 +71,12 @@ struct transmission_options {
     size_t short_max;        /* messages up to TRANSMISSION_SHORT_MAX octets */
     size_t long_max;         /* longer ones */
     uint32_t ack_timeout_ms; /* ACK_TIMEOUT; from 1 on */
-    uint8_t max_retransmit;  /* MAX_RETRANSMIT */
+    uint8_t max_retransmit;  /* MAX_RETRANSMIT; at most COAP_MAX_RETRANSMIT_MAX */
     uint16_t random_percent; /* ACK_RANDOM_FACTOR in per cent; from 100 on */
     struct metrics *metrics;
     transmission_send_fn *send;
     transmission_settled_fn *settled;
-    transmission_unanswered_fn *unanswered; /* NULL: nobody wants to know */
+    transmission_repeats_fn *repeats; /* NULL: nobody wants to know */
     void *owner;
 };
 
@@ -101,9 +106,17 @@ enum transmission_start transmission_send(struct transmissions *transmissions,
                                           const struct coap_peer *peer, enum transmission_kind kind,
                                           uint64_t key, struct octets message, uint64_t now_ms);
 
+/* From `repeats`: this goes in the place of the message that it is about, with the same kind and
+ * key and the same timeout and retransmission counter. A whole confirmable message that is no
+ * request, with an id of its own, as in transmission_send; copied. A Reset of the older one still
+ * counts, and its ACK keeps this one from timing out (TRANSMISSION_OUTDATED). False: no room,
+ * counted as refused; the older one is repeated. */
+MUST_USE bool transmission_renew(struct transmissions *transmissions, const struct coap_peer *peer,
+                                 struct octets message);
+
 enum transmission_match {
     TRANSMISSION_UNMATCHED, /* for no message under way */
-    TRANSMISSION_MATCHED,   /* that is settled */
+    TRANSMISSION_MATCHED,   /* that is settled, unless this is the ACK of an older one */
     TRANSMISSION_RESPONDED, /* that is settled: a request, and what came is its response */
 };
 

@@ -1,8 +1,10 @@
 /* Messages from anybody while messages of ours are under way and requests wait for their answers.
  * The input is steps of one octet each: what to do (3 bits), with which peer (2 bits; 0: plain
  * CoAP), and how much time passes first (3 bits). A received message follows behind an octet of
- * length. Whatever comes: each message that was started is settled once, in the order of its peer;
- * no ACK or RST is answered; and when all have gone nothing is left. */
+ * length. Every other notification is renewed before it is repeated, with one of another length.
+ * Whatever comes: each message that was started is settled once, in the order of its peer; an ACK
+ * of what was renewed settles nothing; no ACK or RST is answered; and when all have gone nothing is
+ * left. */
 #include "shared/cursor.h"
 #include "tests/fuzz/fuzz.h"
 #include "worker/coap_endpoint.h"
@@ -34,6 +36,11 @@ struct scene {
     uint64_t next_key;
     uint64_t settled_key[1 + SESSIONS]; /* the newest, of each peer */
     size_t under_way;                   /* started and not settled */
+    uint64_t repetitions;
+    uint16_t older_ids[1 + SESSIONS][COAP_MAX_RETRANSMIT]; /* of what is under way to each peer */
+    size_t older_count[1 + SESSIONS];
+    uint16_t sent_id[1 + SESSIONS]; /* the newest confirmable one */
+    bool is_older;                  /* the ACK that is being received is for one of these */
     uint16_t heard_id;
     struct coap_peer heard_peer;
 };
@@ -62,6 +69,8 @@ static void check_sent(void *owner, const struct coap_peer *peer, const uint8_t 
     struct message message;
     require(owner == scene && peer->session_id <= SESSIONS);
     require(message_parse(&message, bytes, length) == MESSAGE_OK);
+    if (message.type == MESSAGE_CON)
+        scene->sent_id[peer->session_id] = message.id;
 }
 
 static void settle(void *owner, const struct transmission_report *report)
@@ -69,8 +78,20 @@ static void settle(void *owner, const struct transmission_report *report)
     require(owner == scene && scene->under_way > 0);
     uint64_t *newest = &scene->settled_key[report->peer.session_id];
     require(report->key > *newest);
+    require(!scene->is_older || report->outcome != TRANSMISSION_ACKED);
+    require(report->outcome != TRANSMISSION_OUTDATED || report->kind == TRANSMISSION_NOTIFICATION);
     *newest = report->key;
+    scene->older_count[report->peer.session_id] = 0;
     scene->under_way--;
+}
+
+static bool is_older(const struct coap_peer *peer, uint16_t message_id)
+{
+    for (size_t i = 0; i < scene->older_count[peer->session_id]; i++) {
+        if (scene->older_ids[peer->session_id][i] == message_id)
+            return true;
+    }
+    return false;
 }
 
 /* Tokens of one octet are somebody's; odd ones wait for the store. */
@@ -120,8 +141,10 @@ static void receive(const struct coap_peer *peer, const uint8_t *bytes, size_t l
     struct message message;
     struct coap_commit commit;
     bool parses = message_parse(&message, bytes, length) == MESSAGE_OK;
+    scene->is_older = parses && message.type == MESSAGE_ACK && is_older(peer, message.id);
     enum coap_outcome outcome =
         coap_receive(scene->coap, peer, scene->now, bytes, length, &reply, &commit);
+    scene->is_older = false;
     require(writer_ok(&reply) && outcome != COAP_COMMIT);
     require((outcome == COAP_REPLY) == (writer_length(&reply) > 0));
     /* "recipients of Acknowledgement and Reset messages MUST NOT respond with either
@@ -132,18 +155,42 @@ static void receive(const struct coap_peer *peer, const uint8_t *bytes, size_t l
         require(message_parse(&message, space, writer_length(&reply)) == MESSAGE_OK);
 }
 
+static struct octets write_message(uint8_t space[COAP_MESSAGE_SIZE_MAX],
+                                   const struct coap_peer *peer, enum message_type type,
+                                   uint8_t code, uint64_t key, size_t payload_length)
+{
+    static const uint8_t payload[COAP_MESSAGE_SIZE_MAX];
+    const uint8_t token = (uint8_t)key;
+    struct writer writer = writer_over(space, COAP_MESSAGE_SIZE_MAX);
+    struct message_builder builder;
+    message_begin(&builder, &writer, type, code, coap_message_id(scene->coap, peer), &token, 1);
+    message_add_payload(&builder, payload, payload_length);
+    require(writer_ok(&writer));
+    return (struct octets){space, writer_length(&writer)};
+}
+
+static void renew(void *owner, const struct coap_peer *peer, uint64_t key, uint64_t now_ms)
+{
+    uint8_t space[COAP_MESSAGE_SIZE_MAX];
+    require(owner == scene && now_ms == scene->now.ms);
+    if (++scene->repetitions & 1)
+        return;
+    size_t *count = &scene->older_count[peer->session_id];
+    const struct octets octets =
+        write_message(space, peer, MESSAGE_CON, CODE_CONTENT, key, scene->repetitions * 61 % 400);
+    require(*count < COAP_MAX_RETRANSMIT);
+    if (transmission_renew(&scene->coap->transmissions, peer, octets))
+        scene->older_ids[peer->session_id][(*count)++] = scene->sent_id[peer->session_id];
+}
+
 static void start(const struct coap_peer *peer, enum transmission_kind kind)
 {
-    uint8_t space[64];
+    uint8_t space[COAP_MESSAGE_SIZE_MAX];
     uint64_t key = ++scene->next_key;
-    const uint8_t token = (uint8_t)key;
     bool is_request = kind == TRANSMISSION_REQUEST;
     enum message_type type = is_request || key & 1 ? MESSAGE_CON : MESSAGE_NON;
-    struct writer writer = writer_over(space, sizeof space);
-    struct message_builder builder;
-    message_begin(&builder, &writer, type, is_request ? CODE_GET : CODE_CONTENT,
-                  coap_message_id(scene->coap, peer), &token, 1);
-    const struct octets octets = {space, writer_length(&writer)};
+    const struct octets octets =
+        write_message(space, peer, type, is_request ? CODE_GET : CODE_CONTENT, key, 0);
     if (transmission_send(&scene->coap->transmissions, peer, kind, key, octets, scene->now.ms) !=
             TRANSMISSION_REFUSED &&
         type == MESSAGE_CON)
@@ -212,7 +259,9 @@ static void pass(uint64_t ms)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct scene stage;
-    const struct coap_party party = {&stage, settle, hear, take_reset};
+    const struct coap_party asking = {
+        .owner = &stage, .settled = settle, .hear = hear, .reset = take_reset};
+    const struct coap_party telling = {.owner = &stage, .settled = settle, .repeats = renew};
     struct cursor cursor = cursor_over(data, size);
     stage = (struct scene){.now = {1000, 1700000000000}};
     scene = &stage;
@@ -229,9 +278,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .owner = scene,
     };
     require(coap_new(&scene->coap, &options) == STATUS_OK);
-    coap_join(scene->coap, TRANSMISSION_REQUEST, &party);
-    coap_join(scene->coap, TRANSMISSION_NOTIFICATION,
-              &(struct coap_party){&stage, settle, NULL, NULL});
+    coap_join(scene->coap, TRANSMISSION_REQUEST, &asking);
+    coap_join(scene->coap, TRANSMISSION_NOTIFICATION, &telling);
     while (cursor_left(&cursor) > 0) {
         uint8_t how = cursor_u8(&cursor);
         pass((uint64_t)(how >> 5) * 500);

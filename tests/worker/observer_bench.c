@@ -57,6 +57,17 @@ static bool confirm(void *owner, const struct coap_peer *peer, uint8_t slot, con
     return true;
 }
 
+static bool renew(void *owner, const struct coap_peer *peer, const uint8_t *message, size_t length)
+{
+    struct observer_bench *bench = owner;
+    if (bench->is_full)
+        return false;
+    struct observer_bench_sent *sent = note(bench, peer, message, length);
+    cr_expect_eq(sent->type, MESSAGE_CON);
+    sent->slot = bench->repeated_slot;
+    return true;
+}
+
 static void unconfirm(void *owner, const struct coap_peer *peer, uint8_t slot)
 {
     (void)peer;
@@ -114,6 +125,7 @@ struct observer_bench *observer_bench_open(uint32_t confirm_s, uint8_t confirm_e
         .rtt_ms = rtt_ms,
         .notify = notify,
         .confirm = confirm,
+        .renew = renew,
         .unconfirm = unconfirm,
         .render = render,
         .ended = ended,
@@ -218,6 +230,16 @@ void observer_bench_confirmed(struct observer_bench *bench, const struct observe
 {
     const struct coap_peer peer = observer_bench_peer(bench, sent->session_id);
     observer_confirmed(&bench->observers, &peer, sent->slot, outcome, observer_bench_now(bench));
+}
+
+const struct observer_bench_sent *observer_bench_repeat(struct observer_bench *bench,
+                                                        const struct observer_bench_sent *sent)
+{
+    const struct coap_peer peer = observer_bench_peer(bench, sent->session_id);
+    cr_assert_eq(bench->sent_count, 0);
+    bench->repeated_slot = sent->slot;
+    observer_repeats(&bench->observers, &peer, sent->slot, observer_bench_now(bench));
+    return bench->sent_count > 0 ? observer_bench_take(bench, 1) : NULL;
 }
 
 const struct observer_bench_sent *observer_bench_take(struct observer_bench *bench, size_t count)

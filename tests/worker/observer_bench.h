@@ -41,9 +41,10 @@ struct observer_bench {
     struct subject *rendering;
     size_t renders;
     /* What came out. */
-    bool is_full; /* no confirmable message can be sent */
+    bool is_full; /* no confirmable message can be sent, nor be put in the place of another */
     struct observer_bench_sent sent[OBSERVER_BENCH_SENT_MAX];
     size_t sent_count;
+    uint8_t repeated_slot;
     size_t unconfirmed;
     uint64_t ended_id; /* the last relation to leave the store */
     uint8_t ended_slot;
@@ -70,6 +71,10 @@ void observer_bench_render(struct observer_bench *bench);
 void observer_bench_pass(struct observer_bench *bench, uint64_t ms);
 void observer_bench_confirmed(struct observer_bench *bench, const struct observer_bench_sent *sent,
                               enum observer_outcome outcome);
+/* The message is about to be repeated; the one that goes in its place, NULL: it is repeated as it
+ * is. */
+const struct observer_bench_sent *observer_bench_repeat(struct observer_bench *bench,
+                                                        const struct observer_bench_sent *sent);
 /* The last message, and that there were `count` since the last time. */
 const struct observer_bench_sent *observer_bench_take(struct observer_bench *bench, size_t count);
 uint64_t observer_bench_count(const struct observer_bench *bench, enum worker_metric metric);

@@ -59,7 +59,8 @@ static bool take_reset(void *owner, const struct coap_peer *peer, uint16_t messa
 
 static void begin(void)
 {
-    const struct coap_party party = {&listener, settle, hear, take_reset};
+    const struct coap_party party = {
+        .owner = &listener, .settled = settle, .hear = hear, .reset = take_reset};
     memset(&listener, 0, sizeof listener);
     coap_bench_open(&bench, 64);
     coap_join(bench.coap, TRANSMISSION_REQUEST, &party);

@@ -163,6 +163,89 @@ Test(coap_observe, whoever_acknowledges_nothing_is_off_the_list)
     cr_expect_not(coap_has_observer(bench.coap.coap, &bench.coap.secured));
 }
 
+/* A confirmable notification of "3", sent and not answered; what it shows is in the bench. */
+static void leave_unanswered(void)
+{
+    ps_bench_observe(&bench, "/ps/room", "t", 0);
+    ps_bench_put(&bench, "/ps/room", "2");
+    ps_bench_pass(&bench, 10);
+    ps_bench_told(&bench);
+    ps_bench_put(&bench, "/ps/room", "3"); /* it has to wait, and asks for the round trip */
+    ps_bench_pass(&bench, OBSERVE_PACE_MS);
+    ps_bench_told(&bench);
+    cr_assert_eq(bench.message.type, MESSAGE_CON);
+    cr_assert_str_eq(bench.payload, "3");
+}
+
+/* The first repetition, in the place of which the newest state is told; the id of the one before.
+ */
+static uint16_t supersede(const char *text)
+{
+    uint16_t older_id = bench.message.id;
+    uint32_t older = number();
+    cr_assert_eq(ps_bench_put(&bench, "/ps/room", text), CODE_CHANGED);
+    ps_bench_pass(&bench, COAP_ACK_TIMEOUT_MS * COAP_ACK_RANDOM_PERCENT / 100);
+    ps_bench_told(&bench);
+    cr_expect_eq(bench.message.type, MESSAGE_CON);
+    cr_expect_eq(bench.message.token_length, 1);
+    cr_expect_neq(bench.message.id, older_id);
+    cr_expect(subject_number_follows(number(), older));
+    cr_expect_str_eq(bench.payload, text);
+    return older_id;
+}
+
+/* RFC 7641 section 4.5.2 */
+Test(coap_observe, a_repetition_carries_the_newest_state_however_long)
+{
+    char text[600];
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    leave_unanswered();
+    supersede(text);
+    ps_bench_settle(&bench, MESSAGE_ACK);
+    ps_bench_pass(&bench, 100000);
+    cr_expect_eq(bench.coap.sent_count, 0, "all has been told");
+    cr_expect(coap_has_observer(bench.coap.coap, &bench.coap.secured));
+    cr_expect_eq(coap_bench_count(&bench.coap, WORKER_COAP_RETRANSMISSIONS), 1);
+}
+
+Test(coap_observe, a_reset_of_what_was_superseded_ends_it)
+{
+    leave_unanswered();
+    bench.message.id = supersede("4");
+    ps_bench_settle(&bench, MESSAGE_RST);
+    cr_expect_not(coap_has_observer(bench.coap.coap, &bench.coap.secured));
+    cr_expect_eq(coap_bench_count(&bench.coap, WORKER_OBSERVERS_ENDED_RESET), 1);
+    cr_expect_eq(bench.coap.unsaved_count, 1);
+    ps_bench_pass(&bench, 100000);
+    cr_expect_eq(bench.coap.sent_count, 0);
+}
+
+Test(coap_observe, an_ack_of_what_was_superseded_shows_that_the_observer_lives)
+{
+    leave_unanswered();
+    uint16_t newer_id, older_id = supersede("4");
+    newer_id = bench.message.id;
+    bench.message.id = older_id;
+    ps_bench_settle(&bench, MESSAGE_ACK);
+    /* MAX_TRANSMIT_WAIT, and then the same state is told anew. */
+    ps_bench_pass(&bench, 93000);
+    cr_assert_geq(bench.coap.sent_count, COAP_MAX_RETRANSMIT);
+    for (size_t i = 0; i < bench.coap.sent_count; i++) {
+        struct message message;
+        const struct coap_bench_sent *sent = &bench.coap.sent[i];
+        cr_assert_eq(message_parse(&message, sent->bytes, sent->length), MESSAGE_OK);
+        cr_expect_eq(message.type, MESSAGE_CON);
+        cr_expect_eq(message.id == newer_id, i < COAP_MAX_RETRANSMIT - 1, "%zu", i);
+        cr_expect_eq(message.payload[0], '4');
+    }
+    cr_expect(coap_has_observer(bench.coap.coap, &bench.coap.secured));
+    bench.coap.sent_count = 0;
+    ps_bench_pass(&bench, 93000);
+    cr_expect_not(coap_has_observer(bench.coap.coap, &bench.coap.secured));
+    cr_expect_eq(coap_bench_count(&bench.coap, WORKER_OBSERVERS_ENDED_TIMEOUT), 1);
+}
+
 Test(coap_observe, what_another_worker_publishes_is_told_too)
 {
     ps_bench_observe(&bench, "/ps/room", "t", 0);

@@ -231,6 +231,160 @@ Test(notification, a_resource_that_is_gone_has_no_observers_after_it_said_so)
     cr_expect_eq(bench->observers.subjects.pool.in_use, 0);
 }
 
+/* "The new notification is transmitted with a new Message ID" (RFC 7641 section 4.5.2) */
+Test(notification, a_repetition_carries_the_newest_state)
+{
+    bench = observer_bench_open(3600, 1);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_change(bench, "/a", "1");
+    const struct observer_bench_sent first = *observer_bench_take(bench, 1);
+    cr_expect_null(observer_bench_repeat(bench, &first), "nothing has changed");
+    observer_bench_change(bench, "/a", "2");
+    observer_bench_change(bench, "/a", "a state that is longer");
+    const struct observer_bench_sent *newer = observer_bench_repeat(bench, &first);
+    cr_assert_not_null(newer);
+    const struct observer_bench_sent second = *newer;
+    cr_expect_eq(second.type, MESSAGE_CON);
+    cr_expect_neq(second.message_id, first.message_id);
+    cr_expect(subject_number_follows(second.number, first.number));
+    cr_expect_str_eq(second.token, "t");
+    cr_expect_str_eq(second.payload, "a state that is longer");
+    cr_expect_eq(observer_bench_count(bench, WORKER_NOTIFICATIONS_SKIPPED), 1, "2");
+    cr_expect_eq(observer_bench_count(bench, WORKER_NOTIFICATIONS_CON), 2);
+    cr_expect_null(observer_bench_repeat(bench, &second), "nor has it now");
+    observer_bench_pass(bench, 10000);
+    observer_bench_confirmed(bench, &second, OBSERVER_ACKNOWLEDGED);
+    observer_bench_pass(bench, 10000);
+    observer_bench_take(bench, 0);
+    observer_bench_change(bench, "/a", "4");
+    cr_expect_str_eq(observer_bench_take(bench, 1)->payload, "4");
+}
+
+/* Its state is there, but the round that tells of it has not come to this observer yet. */
+Test(notification, a_repetition_need_not_wait_for_the_round)
+{
+    bench = observer_bench_open(3600, 1);
+    for (uint64_t id = 1; id < 580; id++)
+        observer_bench_join(bench, id, "t", "/a");
+    observer_bench_change(bench, "/a", "1");
+    const struct observer_bench_sent last = *observer_bench_take(bench, 579);
+    const struct octets path = {(const uint8_t *)"/a", 2};
+    bench->version++;
+    bench->text = "2";
+    subject_changed(&bench->observers, path, observer_bench_now(bench));
+    const struct observer_bench_sent *newer = observer_bench_repeat(bench, &last);
+    cr_assert_not_null(newer);
+    const struct observer_bench_sent second = *newer;
+    cr_expect_str_eq(second.payload, "2");
+    observer_bench_pass(bench, 20);
+    observer_bench_confirmed(bench, &second, OBSERVER_ACKNOWLEDGED);
+    observer_bench_pass(bench, 20);
+    observer_bench_take(bench, 0); /* the round does not tell it again */
+}
+
+Test(notification, only_what_changed_for_this_observer_goes_into_its_repetition)
+{
+    bench = observer_bench_open(3600, 1);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_join(bench, 1, "u", "/b");
+    observer_bench_change(bench, "/a", "1");
+    const struct observer_bench_sent first = *observer_bench_take(bench, 1);
+    observer_bench_change(bench, "/b", "2");
+    cr_expect_null(observer_bench_repeat(bench, &first));
+    const struct observer_bench_sent other = {.session_id = 1, .slot = (uint8_t)(first.slot + 1)};
+    cr_expect_null(observer_bench_repeat(bench, &other), "not outstanding");
+    const struct observer_bench_sent nobody = {.session_id = 2, .slot = first.slot};
+    cr_expect_null(observer_bench_repeat(bench, &nobody));
+    observer_bench_confirmed(bench, &first, OBSERVER_ACKNOWLEDGED);
+    cr_expect_str_eq(observer_bench_take(bench, 1)->token, "u");
+}
+
+/* The day's confirmation may be due once more while it is outstanding. */
+Test(notification, what_has_not_changed_is_repeated_as_it_is)
+{
+    bench = observer_bench_open(60, 1);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_pass(bench, 59000);
+    observer_bench_change(bench, "/a", "1");
+    const struct observer_bench_sent sent = *observer_bench_take(bench, 1);
+    observer_bench_pass(bench, 30000);
+    cr_expect_null(observer_bench_repeat(bench, &sent));
+    observer_bench_confirmed(bench, &sent, OBSERVER_ACKNOWLEDGED);
+    observer_bench_take(bench, 0);
+}
+
+Test(notification, where_a_newer_state_has_no_room_the_older_one_is_repeated)
+{
+    bench = observer_bench_open(3600, 1);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_change(bench, "/a", "1");
+    const struct observer_bench_sent first = *observer_bench_take(bench, 1);
+    observer_bench_change(bench, "/a", "2");
+    bench->is_full = true;
+    cr_expect_null(observer_bench_repeat(bench, &first));
+    cr_expect(reset(1, first.message_id), "it is the newest that was sent");
+    bench->is_full = false;
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_change(bench, "/a", "3");
+    const struct observer_bench_sent second = *observer_bench_take(bench, 1);
+    observer_bench_change(bench, "/a", "4");
+    bench->is_full = true;
+    cr_expect_null(observer_bench_repeat(bench, &second));
+    bench->is_full = false;
+    observer_bench_confirmed(bench, &second, OBSERVER_ACKNOWLEDGED);
+    cr_expect_str_eq(observer_bench_take(bench, 1)->payload, "4", "it is owed still");
+}
+
+Test(notification, a_repetition_may_be_the_last)
+{
+    bench = observer_bench_open(3600, 1);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_change(bench, "/a", "1");
+    const struct observer_bench_sent first = *observer_bench_take(bench, 1);
+    bench->code = CODE_NOT_FOUND;
+    bench->version = 0;
+    observer_bench_change(bench, "/a", "");
+    const struct observer_bench_sent *newer = observer_bench_repeat(bench, &first);
+    cr_assert_not_null(newer);
+    const struct observer_bench_sent last = *newer;
+    cr_expect_eq(last.code, CODE_NOT_FOUND);
+    cr_expect_not(last.has_number);
+    bench->code = CODE_CONTENT;
+    bench->version = 200;
+    observer_bench_change(bench, "/a", "back");
+    cr_expect_null(observer_bench_repeat(bench, &last), "the client may have heard it");
+    observer_bench_confirmed(bench, &last, OBSERVER_ACKNOWLEDGED);
+    cr_expect_eq(observers_count(&bench->observers), 0);
+    cr_expect_eq(observer_bench_count(bench, WORKER_OBSERVERS_ENDED_GONE), 1);
+    observer_bench_take(bench, 0);
+}
+
+/* "It is possible that the server later receives an acknowledgement for a confirmable notification
+ * that it has superseded this way. [...] The server therefore should avoid inadvertently removing
+ * the associated entry from the list of observers." (RFC 7641 section 4.5.2) */
+Test(notification, whoever_acknowledges_an_older_state_stays_and_is_told_the_newest_anew)
+{
+    bench = observer_bench_open(3600, 5);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_find(bench, 1, "t")->doubtful = true;
+    observer_bench_change(bench, "/a", "1");
+    const struct observer_bench_sent first = *observer_bench_take(bench, 1);
+    cr_assert_eq(first.type, MESSAGE_CON);
+    observer_bench_change(bench, "/a", "2");
+    const struct observer_bench_sent *newer = observer_bench_repeat(bench, &first);
+    cr_assert_not_null(newer);
+    const struct observer_bench_sent second = *newer;
+    observer_bench_pass(bench, 60000);
+    observer_bench_confirmed(bench, &second, OBSERVER_OUTDATED);
+    const struct observer_bench_sent third = *observer_bench_take(bench, 1);
+    cr_expect_eq(third.type, MESSAGE_CON);
+    cr_expect_str_eq(third.payload, "2");
+    cr_expect_eq(third.number, second.number);
+    cr_expect_neq(third.message_id, second.message_id);
+    observer_bench_confirmed(bench, &third, OBSERVER_UNANSWERED);
+    cr_expect_eq(observers_count(&bench->observers), 0, "silence since then");
+}
+
 Test(notification, an_entry_that_goes_takes_its_message_along)
 {
     bench = observer_bench_open(3600, 1);

@@ -13,16 +13,21 @@
 #define LONGS_MAX 2
 #define LOG_MAX 4096
 
-/* What happened, in order: ">7" message 7 was sent, "A7" "R7" "T7" "C7" it is settled
- * (acknowledged, reset, timed out, cancelled), "!7" it was refused. */
+/* What happened, in order: ">7" message 7 was sent, "A7" "R7" "T7" "O7" "C7" it is settled
+ * (acknowledged, reset, timed out, outdated, cancelled), "!7" it was refused. */
 struct bench {
     struct metrics metrics;
     struct transmissions transmissions;
     struct session sessions[PEERS_MAX + 1];
     struct coap_peer peers[PEERS_MAX + 1];
+    enum transmission_kind kind;
+    uint16_t renewed_id; /* of what goes in the place of the next repetition; 0: nothing does */
+    size_t renewed_length;
+    bool is_renewed; /* the last one had room */
     uint64_t now_ms;
     uint64_t sent_ms[16]; /* of each message sent */
     size_t sent_count;
+    size_t sent_length; /* of the last one */
     char log[LOG_MAX];
     size_t log_length;
 };
@@ -52,22 +57,53 @@ static void keep_sent(void *owner, const struct coap_peer *peer, const uint8_t *
     if (bench->sent_count < sizeof bench->sent_ms / sizeof *bench->sent_ms)
         bench->sent_ms[bench->sent_count] = bench->now_ms;
     bench->sent_count++;
+    bench->sent_length = length;
     note(bench, '>', message.id);
 }
 
 static void keep_report(void *owner, const struct transmission_report *report)
 {
     static const char letters[] = {
-        [TRANSMISSION_ACKED] = 'A',
-        [TRANSMISSION_RESET] = 'R',
-        [TRANSMISSION_TIMED_OUT] = 'T',
+        [TRANSMISSION_ACKED] = 'A',     [TRANSMISSION_RESET] = 'R',
+        [TRANSMISSION_TIMED_OUT] = 'T', [TRANSMISSION_OUTDATED] = 'O',
         [TRANSMISSION_CANCELLED] = 'C',
     };
     struct bench *bench = owner;
-    cr_assert_eq(report->kind, TRANSMISSION_REQUEST);
-    cr_assert_eq(report->key, 1000U + report->message_id);
+    cr_assert_eq(report->kind, bench->kind);
+    cr_assert_eq(report->key, 1000U + report->message_id % 100, "a renewed one keeps its key");
     cr_assert_eq(report->now_ms, bench->now_ms);
     note(bench, letters[report->outcome], report->message_id);
+}
+
+static size_t write_message(const struct bench *bench, uint8_t space[COAP_MESSAGE_SIZE_MAX],
+                            enum message_type type, uint16_t id, size_t payload_length)
+{
+    static const uint8_t payload[COAP_MESSAGE_SIZE_MAX];
+    const uint8_t token[] = {'t', (uint8_t)id};
+    struct writer writer = writer_over(space, COAP_MESSAGE_SIZE_MAX);
+    struct message_builder builder;
+    message_begin(&builder, &writer, type,
+                  bench->kind == TRANSMISSION_REQUEST ? CODE_GET : CODE_CONTENT, id, token,
+                  sizeof token);
+    message_add_payload(&builder, payload, payload_length);
+    cr_assert(writer_ok(&writer));
+    return writer_length(&writer);
+}
+
+static void renew(void *owner, const struct coap_peer *peer, enum transmission_kind kind,
+                  uint64_t key, uint64_t now_ms)
+{
+    struct bench *bench = owner;
+    uint8_t space[COAP_MESSAGE_SIZE_MAX];
+    cr_assert_eq(kind, bench->kind);
+    cr_assert_eq(now_ms, bench->now_ms);
+    if (bench->renewed_id == 0 || key != 1000U + bench->renewed_id % 100)
+        return;
+    size_t length =
+        write_message(bench, space, MESSAGE_CON, bench->renewed_id, bench->renewed_length);
+    bench->renewed_id = 0;
+    bench->is_renewed =
+        transmission_renew(&bench->transmissions, peer, (struct octets){space, length});
 }
 
 static void open_with(struct bench *bench, uint64_t seed, uint8_t max_retransmit)
@@ -85,10 +121,12 @@ static void open_with(struct bench *bench, uint64_t seed, uint8_t max_retransmit
         .random_percent = COAP_ACK_RANDOM_PERCENT,
         .metrics = &bench->metrics,
         .send = keep_sent,
+        .repeats = renew,
         .settled = keep_report,
         .owner = bench,
     };
     cr_assert_eq(transmissions_init(&bench->transmissions, &options), STATUS_OK);
+    bench->kind = TRANSMISSION_REQUEST;
     bench->now_ms = 5000000;
     for (size_t i = 1; i <= PEERS_MAX; i++)
         bench->peers[i] = (struct coap_peer){.session_id = i, .session = &bench->sessions[i]};
@@ -119,17 +157,11 @@ static void pass(struct bench *bench, uint64_t ms)
 static enum transmission_start send_to(struct bench *bench, const struct coap_peer *peer,
                                        enum message_type type, uint16_t id, size_t payload_length)
 {
-    static const uint8_t payload[COAP_MESSAGE_SIZE_MAX];
     uint8_t space[COAP_MESSAGE_SIZE_MAX];
-    const uint8_t token[] = {'t', (uint8_t)id};
-    struct writer writer = writer_over(space, sizeof space);
-    struct message_builder builder;
-    message_begin(&builder, &writer, type, CODE_GET, id, token, sizeof token);
-    message_add_payload(&builder, payload, payload_length);
-    cr_assert(writer_ok(&writer));
+    size_t length = write_message(bench, space, type, id, payload_length);
     enum transmission_start start =
-        transmission_send(&bench->transmissions, peer, TRANSMISSION_REQUEST, 1000U + id,
-                          (struct octets){space, writer_length(&writer)}, bench->now_ms);
+        transmission_send(&bench->transmissions, peer, bench->kind, 1000U + id,
+                          (struct octets){space, length}, bench->now_ms);
     if (start == TRANSMISSION_REFUSED)
         note(bench, '!', id);
     return start;
@@ -143,7 +175,8 @@ static void answer(struct bench *bench, const struct coap_peer *peer, uint16_t i
 
 /* A script: sN sends a confirmable, nN a non-confirmable message N; aN and rN are the peer's empty
  * ACK and RST, pN and wN a response in an ACK with the right and a wrong token, oN the ACK of
- * another peer; xN cancels N, f forgets the session, +MS lets time pass. */
+ * another peer; yN has the next repetition be another message, N; xN cancels N, f forgets the
+ * session, +MS lets time pass. */
 static void play(struct bench *bench, const char *script)
 {
     const struct coap_peer *peer = &bench->peers[1], *other = &bench->peers[2];
@@ -176,8 +209,11 @@ static void play(struct bench *bench, const char *script)
         case 'o':
             answer(bench, other, id, TRANSMISSION_ACKED, NULL);
             break;
+        case 'y':
+            bench->renewed_id = id;
+            break;
         case 'x':
-            transmission_cancel(&bench->transmissions, peer, TRANSMISSION_REQUEST, 1000U + id,
+            transmission_cancel(&bench->transmissions, peer, bench->kind, 1000U + id,
                                 bench->now_ms);
             break;
         case 'f':
@@ -227,8 +263,8 @@ Test(transmission, does_as_rfc_7252_says)
         {"what waits cannot be acknowledged", "s1 s2 a2 a1 a2", ">1 >2 A1 A2"},
         {"a queue has an end", "s1 s2 s3 s4 s5 s6 s7 s8 s9 a1 s10", ">1 !9 >2 A1"},
         /* Section 4.3 */
-        {"A Non-confirmable message MUST NOT be acknowledged by the recipient.",
-         "n1 a1 +100000", ">1"},
+        {"A Non-confirmable message MUST NOT be acknowledged by the recipient.", "n1 a1 +100000",
+         ">1"},
         {"and it waits for nothing", "s1 n2 a1", ">1 >2 A1"},
         /* Section 5.2.1 and 5.3.2 */
         {"a response in the Acknowledgement message", "s1 p1 +100000", ">1 A1"},
@@ -250,6 +286,160 @@ Test(transmission, does_as_rfc_7252_says)
         cr_expect_str_eq(bench.log, rows[i].log, "%s: %s", rows[i].rule, bench.log);
         close_bench(&bench);
     }
+}
+
+/* Ids that differ by 100 are one notification's. */
+Test(transmission, does_as_rfc_7641_says)
+{
+    static const struct {
+        const char *rule;
+        const char *script;
+        const char *log;
+    } rows[] = {
+        /* Section 4.5.2 */
+        {"aborting the transmission of the old notification (but not before the current "
+         "transmission attempt is completed)",
+         "s1 y101 a1 +100000", ">1 A1"},
+        {"and starting a new transmission for the new notification", "s1 y101 +3000 a101 +100000",
+         ">1 >101 A101"},
+        {"transmitted with a new Message ID", "s1 +3000 y101 +6000 +12000 y201 +24000 a201",
+         ">1 >1 >101 >101 >201 A201"},
+        {"increment the retransmission counter", "s1 y101 +3000 y201 +100000",
+         ">1 >101 >201 >201 >201 T201"},
+        {"If the transmission is rejected", "s1 y101 +3000 r101 +100000", ">1 >101 R101"},
+        {"the one before is rejected", "s1 y101 +3000 r1 +100000", ">1 >101 R101"},
+        {"the first of three is rejected", "s1 y101 +3000 y201 +6000 r1 +100000",
+         ">1 >101 >201 R201"},
+        {"later receives an acknowledgement for a confirmable notification that it has superseded",
+         "s1 y101 +3000 a1 +6000 a101 +100000", ">1 >101 >101 A101"},
+        {"even though this does not signal consistency", "s1 y101 +3000 a1 a1 +100000",
+         ">1 >101 >101 >101 >101 O101"},
+        {"acknowledged, and then rejected", "s1 y101 +3000 a1 r1 a101", ">1 >101 R101"},
+        /* What comes behind */
+        {"it is settled as one", "s1 s2 y101 +3000 a1 a101 a1 r1 a2", ">1 >101 >2 A101 A2"},
+        {"the next one is not outdated", "s1 s2 y101 +3000 a1 a101 +100000",
+         ">1 >101 >2 A101 >2 >2 >2 >2 T2"},
+        {"cancelled", "s1 y101 +3000 x1 a101 r1 +100000", ">1 >101"},
+        {"the session goes", "s1 s2 y101 +3000 f a1", ">1 >101 C101 C2"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct bench bench;
+        open_with(&bench, i, 4);
+        bench.kind = TRANSMISSION_NOTIFICATION;
+        play(&bench, rows[i].script);
+        cr_expect_str_eq(bench.log, rows[i].log, "%s: %s", rows[i].rule, bench.log);
+        cr_expect_eq(bench.transmissions.short_pool.in_use, 0);
+        close_bench(&bench);
+    }
+}
+
+/* "retain its transmission parameters, increment the retransmission counter, and double the
+ * timeout" (RFC 7641 section 4.5.2) */
+Test(transmission, a_renewed_message_keeps_its_pace)
+{
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct bench bench;
+        open_with(&bench, seed << 20, 4);
+        bench.kind = TRANSMISSION_NOTIFICATION;
+        uint64_t began_ms = bench.now_ms;
+        play(&bench, "s1 y101 +3000 y201 +6000 y301 +12000 y401 +100000");
+        cr_expect_str_eq(bench.log, ">1 >101 >201 >301 >401 T401");
+        cr_assert_eq(bench.sent_count, 5);
+        uint64_t first_ms = bench.sent_ms[1] - began_ms;
+        for (size_t i = 2; i < 5; i++)
+            cr_expect_eq(bench.sent_ms[i] - bench.sent_ms[i - 1], first_ms << (i - 1));
+        close_bench(&bench);
+    }
+}
+
+Test(transmission, a_renewed_message_may_be_repeated_as_often_as_any)
+{
+    struct bench bench;
+    open_with(&bench, 1, COAP_MAX_RETRANSMIT_MAX);
+    bench.kind = TRANSMISSION_NOTIFICATION;
+    play(&bench, "s1");
+    for (uint16_t i = 1; i <= COAP_MAX_RETRANSMIT_MAX; i++) {
+        bench.renewed_id = (uint16_t)(1 + 100 * i);
+        pass(&bench, UINT64_C(3000) << (i - 1));
+        cr_expect_eq(bench.renewed_id, 0);
+    }
+    forget_log(&bench);
+    play(&bench, "r1");
+    cr_expect_str_eq(bench.log, "R1001", "the first of them is not forgotten");
+    close_bench(&bench);
+}
+
+/* Its place is that of its length; without one the older message is repeated. */
+Test(transmission, a_renewed_message_may_be_longer_or_shorter)
+{
+    const size_t header = MESSAGE_HEADER_SIZE + 2 + 1;
+    const size_t short_length = TRANSMISSION_SHORT_MAX - header;
+    const struct {
+        size_t before, after;
+        const char *hurdle; /* long and short messages that wait behind it */
+        size_t shorts, longs;
+        bool is_renewed;
+    } rows[] = {
+        {1, 2, "", 1, 0, true},
+        {short_length, short_length + 1, "", 0, 1, true},
+        {1, COAP_MESSAGE_SIZE_MAX - header, "l", 0, 2, true},
+        {1, short_length + 1, "ll", 1, 2, false},
+        {1, short_length, "ll", 1, 2, true},
+        {short_length + 1, 1, "", 1, 0, true},
+        {short_length + 1, COAP_MESSAGE_SIZE_MAX - header, "l", 0, 2, true},
+        {short_length + 1, short_length, "l", 1, 1, true},
+        {1, short_length + 1, "ssss", 4, 1, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct bench bench;
+        const struct coap_peer *peer = &bench.peers[1];
+        open_with(&bench, i, 4);
+        bench.kind = TRANSMISSION_NOTIFICATION;
+        send_to(&bench, peer, MESSAGE_CON, 1, rows[i].before);
+        uint16_t id = 2;
+        for (const char *at = rows[i].hurdle; *at; at++)
+            cr_assert_eq(send_to(&bench, peer, MESSAGE_CON, id++, *at == 'l' ? 200 : 0),
+                         TRANSMISSION_QUEUED);
+        bench.renewed_length = rows[i].after;
+        play(&bench, "y101 +3000");
+        cr_expect_eq(bench.is_renewed, rows[i].is_renewed, "%zu", i);
+        cr_expect_eq(bench.sent_length - header,
+                     rows[i].is_renewed ? rows[i].after : rows[i].before);
+        cr_expect_str_eq(bench.log, rows[i].is_renewed ? ">1 >101" : ">1 >1");
+        cr_expect_eq(metrics_get(&bench.metrics, WORKER_COAP_TRANSMISSIONS_REFUSED),
+                     rows[i].is_renewed ? 0 : 1);
+        cr_expect_eq(bench.transmissions.short_pool.in_use, rows[i].shorts, "%zu", i);
+        cr_expect_eq(bench.transmissions.long_pool.in_use, rows[i].longs, "%zu", i);
+        forget_log(&bench);
+        answer(&bench, peer, rows[i].is_renewed ? 101 : 1, TRANSMISSION_ACKED, NULL);
+        cr_expect_not_null(strchr(bench.log, 'A'), "%zu", i);
+        transmission_forget(&bench.transmissions, peer->session_id, bench.now_ms);
+        cr_expect_eq(bench.transmissions.short_pool.in_use, 0);
+        cr_expect_eq(bench.transmissions.long_pool.in_use, 0);
+        close_bench(&bench);
+    }
+}
+
+/* A shorter one stays in the place of the longer one where no other is left. */
+Test(transmission, a_renewed_message_needs_no_place_of_its_own)
+{
+    struct bench bench;
+    open_with(&bench, 1, 4);
+    bench.kind = TRANSMISSION_NOTIFICATION;
+    send_to(&bench, &bench.peers[1], MESSAGE_CON, 1, 200);
+    for (uint16_t i = 0; i < SHORTS_MAX; i++)
+        cr_assert_neq(send_to(&bench, &bench.peers[2 + i % 2], MESSAGE_CON, 2 + i, 0),
+                      TRANSMISSION_REFUSED);
+    bench.renewed_length = 5;
+    play(&bench, "y101 +3000");
+    cr_expect(bench.is_renewed);
+    cr_expect_eq(bench.transmissions.short_pool.in_use, SHORTS_MAX);
+    cr_expect_eq(bench.transmissions.long_pool.in_use, 1);
+    forget_log(&bench);
+    play(&bench, "a101");
+    cr_expect_str_eq(bench.log, "A101");
+    cr_expect_eq(bench.transmissions.long_pool.in_use, 0);
+    close_bench(&bench);
 }
 
 /* "the initial timeout is set to a random duration (often not an integral number of seconds)
