@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Observers and publishers: libcoap's clients over DTLS, through lbs and workers, with Redis and with
 # LMDB; a worker that is killed between two notifications, an observer that is slow, one that
-# acknowledges nothing, and one whose NAT forgets it.
+# acknowledges nothing, one that answers with a Reset, one that misses a state, and one whose NAT
+# forgets it.
 # shellcheck source-path=SCRIPTDIR source=cluster.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cluster.sh"
 need curl ip nft conntrack redis-server redis-cli openssl
@@ -182,6 +183,124 @@ slow_observer() {
     observer_kill slow
 }
 
+# ---- by hand ------------------------------------------------------------------------------------
+
+# Sessions whose messages are spelled out: what they get is answered as the test says, or not at all.
+by_hand_start() { # name id:key
+    program_start "$1" "$bin/tests/coap_probe" --server "127.0.0.1:${lb_port[1]}" --psk "$2"
+}
+
+say() { # name message
+    ask "$1" "send $2"
+    expect_eq "$1 says $2" "$answer" sent
+}
+
+# Its groups are in BASH_REMATCH.
+hears() { # name regular-expression of the next message
+    ask "$1" 'receive 10000'
+    expect_match "what $1 hears" "$answer" "^$2\$"
+}
+
+takes() { # name token state, of a notification; acknowledges it if that is wanted
+    hears "$1" "(CON|NON) 2.05 ([0-9]+) $2 .*=$3"
+    [[ ${BASH_REMATCH[1]} == NON ]] || say "$1" "ACK 0.00 ${BASH_REMATCH[2]} -"
+}
+
+register() { # name id token topic, with its state
+    say "$1" "CON 0.01 $2 $3 6=#0 11=ps 11=$4"
+    hears "$1" "ACK 2.05 $2 $3 .*6=#[0-9]+ .*=$5"
+}
+
+# Whatever was sent before its answer has come before it.
+expect_no_other() { # name id topic state
+    say "$1" "CON 0.01 $2 ff 11=ps 11=$3"
+    hears "$1" "ACK 2.05 $2 ff .*=$4"
+}
+
+topic() {
+    echo "coaps://127.0.0.1:${lb_port[1]}/ps/$1"
+}
+
+# One of two relations of a session is rejected: what an heir does for the other shows that it has
+# heard of that one only.
+rejected() { # NON or CON
+    local dead resets
+    begin "$store: a Reset for a $1 takes the observer off the list"
+    publish "$(topic room)" r1
+    publish "$(topic hall)" h1
+    by_hand_start rejecting "$identity:$key"
+    register rejecting 1 aa room r1
+    register rejecting 2 bb hall h1
+    await 'two relations' 10 observers 2
+    resets=$(workers_metric 'holdfast_observers_ended_total{reason="reset"}')
+    publish "$(topic room)" r2
+    hears rejecting "$1 2.05 ([0-9]+) aa .*=r2"
+    say rejecting "RST 0.00 ${BASH_REMATCH[1]} -"
+    await 'off the list' 10 observers 1
+    await 'ended by it' 10 ended_by reset "$((resets + 1))"
+
+    begin "$store: the heir of its worker, killed with -9, does not know it either"
+    dead=$(holder)
+    worker_kill "$dead"
+    await 'an heir has the other relation' 20 observers 1
+    takes rejecting bb h1 # it cannot know what has been told before
+    publish "$(topic room)" r3
+    publish "$(topic hall)" h2
+    takes rejecting bb h2
+    expect_no_other rejecting 3 room r3
+    expect_eq 'relations' "$(workers_metric 'holdfast_observations{role="server"}')" 1
+    probe_stop rejecting
+    worker_start "$dead"
+    lbs_see 2
+}
+
+# Publishes within milliseconds, so that it is before the repetition.
+publish_by_hand() { # id text-or-*octets
+    say publishing "CON 0.03 $1 - 11=ps 11=slow 12=#0 =$2"
+    hears publishing "ACK 2.0[14] $1 -.*"
+}
+
+# RFC 7641 section 4.5.2: it keeps silent for the first copy, and then there is a newer state.
+superseded() {
+    local first second number resets
+    begin 'an observer that misses one state gets the newest in the repetition'
+    by_hand_start publishing "$identity_b:$key_b"
+    by_hand_start silent "$identity:$key"
+    publish_by_hand 1 s1
+    register silent 1 aa slow s1
+    publish_by_hand 2 s2
+    hears silent 'CON 2.05 ([0-9]+) aa .*6=#([0-9]+) .*=s2'
+    first=${BASH_REMATCH[1]}
+    number=${BASH_REMATCH[2]}
+    publish_by_hand 3 s3
+    publish_by_hand 4 '*600'
+    hears silent 'CON 2.05 ([0-9]+) aa .*6=#([0-9]+) .*=p+'
+    second=${BASH_REMATCH[1]}
+    [[ $second != "$first" ]] || fail 'another state with the same message id'
+    (((BASH_REMATCH[2] - number & 0xffffff) == 2)) || fail "numbers $number and ${BASH_REMATCH[2]}"
+
+    begin 'its ACK of the older state leaves the newer one to be repeated'
+    say silent "ACK 0.00 $first -"
+    hears silent "CON 2.05 $second aa .*=p+"
+    say silent "ACK 0.00 $second -"
+    expect_no_other silent 2 slow 'p+'
+    expect_eq 'relations' "$(workers_metric 'holdfast_observations{role="server"}')" 1
+
+    begin 'its Reset of the older state is one of the newer one too'
+    publish_by_hand 5 s5
+    hears silent 'CON 2.05 ([0-9]+) aa .*=s5'
+    first=${BASH_REMATCH[1]}
+    publish_by_hand 6 s6
+    hears silent 'CON 2.05 ([0-9]+) aa .*=s6'
+    [[ ${BASH_REMATCH[1]} != "$first" ]] || fail 'another state with the same message id'
+    resets=$(workers_metric 'holdfast_observers_ended_total{reason="reset"}')
+    say silent "RST 0.00 $first -"
+    await 'off the list' 10 observers 0
+    await 'ended by it' 10 ended_by reset "$((resets + 1))"
+    probe_stop silent
+    probe_stop publishing
+}
+
 # ---- NAT ----------------------------------------------------------------------------------------
 
 device=holdfast-$$-device
@@ -253,6 +372,7 @@ two_workers
 killed_worker
 deregistered 'from home'
 removed
+rejected NON
 cluster_stop
 
 store=lmdb
@@ -264,6 +384,8 @@ killed_worker
 removed
 moving_observer
 slow_observer
+superseded
+rejected CON
 cluster_stop
 unset HOLDFAST_OBSERVE_CONFIRM_EVERY HOLDFAST_ACK_TIMEOUT_MS HOLDFAST_MAX_RETRANSMIT
 
