@@ -179,7 +179,7 @@ static void free_observer(struct observers *observers, struct observer *observer
     *link = observer->peer_next;
     unlink_from_subject(observer);
     pool_put(&observers->pool, observer);
-    notification_release(observers, subject);
+    round_release(observers, subject);
     show_count(observers);
 }
 
@@ -212,7 +212,7 @@ static struct observer *update(struct observers *observers, struct observer *obs
     if (before != subject) {
         unlink_from_subject(observer);
         link_to_subject(subject, observer);
-        notification_release(observers, before);
+        round_release(observers, before);
         observer->listed = false;
     }
     observer->owed = false;
@@ -250,7 +250,7 @@ struct observer *observer_add(struct observers *observers, const struct coap_pee
     if (peer && !peer->first)
         release_peer(observers, peer);
     if (subject)
-        notification_release(observers, subject);
+        round_release(observers, subject);
     return NULL;
 }
 
@@ -263,7 +263,7 @@ uint32_t observer_number(struct observers *observers, struct observer *observer,
     /* Who knows more by now than the reply says tells it at once. */
     observer->owed = !is_newer && number != subject->number;
     if (is_newer && version && subject->has_number && subject->observer_count > 1) {
-        notification_want(observers, subject); /* what the others have yet to hear */
+        round_want(observers, subject); /* what the others have yet to hear */
     } else if (is_newer) {
         subject->number = number;
         subject->has_number = true;
@@ -323,7 +323,7 @@ static void resume(struct observers *observers, struct observer *observer,
     if (subject->state)
         notification_serve(observers, observer->peer);
     else
-        notification_want(observers, subject);
+        round_want(observers, subject);
 }
 
 enum status observer_restore(struct observers *observers, const struct coap_peer *who, uint8_t slot,
@@ -346,7 +346,7 @@ enum status observer_restore(struct observers *observers, const struct coap_peer
     if (peer && !peer->first)
         release_peer(observers, peer);
     if (subject)
-        notification_release(observers, subject);
+        round_release(observers, subject);
     return STATUS_FULL;
 }
 
