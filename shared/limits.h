@@ -62,8 +62,11 @@
 #define HEIRS_MEMBERS_MS 250    /* between questions who the members are */
 #define HEIRS_CLAIMS_MAX 256    /* of one worker at once, without a datagram */
 #define HEIRS_DOUBT_MS 500      /* unheard of for so long: others may have had what is held */
-#define HEIRS_RETRY_MS 500      /* before a search through the store that failed is repeated */
-#define HEIRS_STIR_MS 30000     /* between searches because sessions were lost */
+#define HEIRS_RETRY_MS 500      /* before what failed, or was lost, is tried again ... */
+#define HEIRS_RETRY_MOST_MS 8000 /* ... twice as long each time, as long as that goes on */
+#define HEIRS_MISSED_MAX 256    /* sessions that wait for that; more: a search */
+#define HEIRS_LOOK_MS 2000      /* between looks at what is held and routes elsewhere ... */
+#define HEIRS_LOOK_MOST_MS 300000 /* ... twice as long each time */
 #define MARK_INTERVAL_MS 50 /* DESIGN.md section 7, invariant 5 */
 #define MARK_LATER_MS 300000 /* where the records that moved the window changed nothing */
 #define MARKS_TOGETHER REDIS_MARKS_MAX /* of those that are saved later, in one write */

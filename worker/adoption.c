@@ -160,6 +160,8 @@ static void claimed(void *owner, const struct store_answer *answer)
     enum status status = STATUS_SYSTEM;
     if (answer->outcome == STORE_OK)
         status = adoptions->options.adopt(adoptions->options.owner, &answer->subject, answer);
+    if (answer->outcome == STORE_UNAVAILABLE || status == STATUS_EXISTS)
+        adoptions->options.missed(adoptions->options.owner, &answer->subject);
     if (!adoption)
         return;
     if (adoption->is_wanted)
@@ -183,7 +185,8 @@ static enum status claim(struct adoptions *adoptions, struct adoption *adoption)
     return status;
 }
 
-/* The address has a session. Its adoption goes on under the CID, or joins one that is under way. */
+/* The address has a session. Its adoption goes on under the CID, or joins one that is under way; or
+ * it is over, for another datagram, and one more claim would make ours of before it stale. */
 static void found(void *owner, const struct store_answer *answer)
 {
     struct adoptions *adoptions = owner;
@@ -197,6 +200,10 @@ static void found(void *owner, const struct store_answer *answer)
     struct cid cid = {.length = (uint8_t)answer->value.length};
     memcpy(cid.bytes, answer->value.bytes, answer->value.length);
     struct adoption *named = find(adoptions, &cid);
+    if (!named && adoptions->options.holds(adoptions->options.owner, &cid)) {
+        release(adoptions, nameless);
+        return;
+    }
     bool under_way = named != NULL;
     if (!named)
         named = begin(adoptions, &cid);

@@ -4,6 +4,7 @@
 #ifndef HOLDFAST_WORKER_ADOPTION_H
 #define HOLDFAST_WORKER_ADOPTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,8 @@
 #include "shared/table.h"
 #include "worker/path.h"
 
+/* Is the session here by now? */
+typedef bool adoption_holds_fn(void *owner, const struct cid *cid);
 /* The store has given the session to this worker: makes it. Anything but STATUS_OK: it cannot be
  * served; what was held is dropped. */
 typedef enum status adoption_adopt_fn(void *owner, const struct cid *cid,
@@ -26,15 +29,21 @@ typedef void adoption_receive_fn(void *owner, const struct path *path, uint8_t *
 /* What came of adoption_claim; after `adopt`. */
 typedef void adoption_claimed_fn(void *owner, const struct cid *cid, enum store_outcome outcome);
 
+/* A claim, for whatever reason, was not answered or has come to nothing, and may have been carried
+ * out: then the session is nobody's. */
+typedef void adoption_missed_fn(void *owner, const struct cid *cid);
+
 struct adoptions_options {
     struct store *store;
     struct hash_key hash_key;
     uint16_t worker_id;
     size_t adoptions_max;
     struct metrics *metrics;
+    adoption_holds_fn *holds;
     adoption_adopt_fn *adopt;
     adoption_receive_fn *receive;
     adoption_claimed_fn *claimed;
+    adoption_missed_fn *missed;
     void *owner;
 };
 

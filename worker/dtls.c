@@ -208,6 +208,18 @@ static void tell_claimed(void *owner, const struct cid *cid, enum store_outcome 
     dtls->options.claimed(dtls->options.owner, cid, outcome);
 }
 
+static bool holds(void *owner, const struct cid *cid)
+{
+    return dtls_holds(owner, cid);
+}
+
+static void tell_missed(void *owner, const struct cid *cid)
+{
+    struct dtls *dtls = owner;
+    if (dtls->options.missed)
+        dtls->options.missed(dtls->options.owner, cid);
+}
+
 enum status dtls_init(struct dtls *dtls, const struct dtls_options *options, uint64_t now_ms)
 {
     memset(dtls, 0, sizeof(*dtls));
@@ -238,9 +250,11 @@ enum status dtls_init(struct dtls *dtls, const struct dtls_options *options, uin
         .worker_id = options->worker_id,
         .adoptions_max = ADOPTIONS_MAX,
         .metrics = options->metrics,
+        .holds = holds,
         .adopt = dtls_adopt,
         .receive = receive_held,
         .claimed = tell_claimed,
+        .missed = tell_missed,
         .owner = dtls,
     };
     /* A session that is let go of for its silence has its mark saved by then. */

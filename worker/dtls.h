@@ -50,6 +50,15 @@ typedef bool dtls_obliged_fn(void *owner, const struct session *session);
 /* What came of dtls_claim; the session is there if it is STORE_OK and its record can be used.
  * STORE_UNAVAILABLE: not now; its address may be another's here, which the store is asked about. */
 typedef void dtls_claimed_fn(void *owner, const struct cid *cid, enum store_outcome outcome);
+/* What came of dtls_check: STORE_OK, it is ours. STORE_STALE, STORE_NOT_FOUND: it has been
+ * forgotten.
+ */
+typedef void dtls_checked_fn(void *owner, const struct cid *cid, enum store_outcome outcome);
+/* Another worker has the session: it leaves this one's memory behind this call. */
+typedef void dtls_lost_fn(void *owner, const struct session *session);
+/* A claim, because of a record or of dtls_claim, has failed, but may have been carried out: then
+ * nobody holds the session. */
+typedef void dtls_missed_fn(void *owner, const struct cid *cid);
 
 struct dtls_options {
     const struct cluster_key *cluster_key;
@@ -72,6 +81,9 @@ struct dtls_options {
     dtls_ended_fn *ended;
     dtls_adopted_fn *adopted;
     dtls_claimed_fn *claimed; /* of dtls_claim */
+    dtls_checked_fn *checked;
+    dtls_lost_fn *lost;     /* NULL: nobody wants to know */
+    dtls_missed_fn *missed; /* likewise */
     dtls_obliged_fn *obliged;
     void *owner;
 };
@@ -122,9 +134,9 @@ void dtls_lose_session(struct dtls *dtls, const struct cid *cid);
  * way; STATUS_FULL: it cannot be now. */
 MUST_USE enum status dtls_claim(struct dtls *dtls, const struct cid *cid);
 bool dtls_holds(struct dtls *dtls, const struct cid *cid);
-/* The session is to be another worker's: saved and forgotten, without a word to the peer. Without
- * effect while the store takes no question. */
-void dtls_give(struct dtls *dtls, const struct cid *cid);
+/* Asks whether a session that is held is ours, by saving its mark. STATUS_EXISTS: it is not held;
+ * STATUS_FULL: not now. */
+MUST_USE enum status dtls_check(struct dtls *dtls, const struct cid *cid);
 
 /* What its mark says has changed by other means than a record: it is to be saved soon. */
 void dtls_note_change(struct dtls *dtls, struct session *session);

@@ -41,6 +41,9 @@ void dtls_send_alert(struct dtls *dtls, struct session *session, enum alert_leve
 void dtls_end_session(struct dtls *dtls, struct session *session);
 /* Out of memory only. */
 void dtls_drop_session(struct dtls *dtls, struct session *session);
+/* Likewise, counted as lost: our copy is of no use any more, whosever the session is, and nobody is
+ * to claim it again for that. */
+void dtls_give_up(struct dtls *dtls, struct session *session);
 /* Out of memory; what has changed is on its way to the store before anybody can ask for it again.
  * False: the store takes no more questions; it stays. */
 bool dtls_put_away(struct dtls *dtls, struct session *session);

@@ -24,7 +24,7 @@ static void sequences_leased(void *owner, const struct store_answer *answer)
     uint64_t end = session->send_next + session->lease_left;
     if (answer->first < end) {
         /* The store has gone back in time, and leases what was leased before. */
-        dtls_lose_session(dtls, &answer->subject);
+        dtls_give_up(dtls, session);
     } else if (answer->first == end) {
         session->lease_left += (uint32_t)answer->count;
     } else {

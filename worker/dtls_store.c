@@ -43,26 +43,38 @@ void dtls_end_session(struct dtls *dtls, struct session *session)
     dtls_drop_session(dtls, session);
 }
 
+void dtls_give_up(struct dtls *dtls, struct session *session)
+{
+    dtls_count(dtls, WORKER_SESSIONS_LOST);
+    dtls_drop_session(dtls, session);
+}
+
 void dtls_lose_session(struct dtls *dtls, const struct cid *cid)
 {
     struct session *session = session_by_cid(&dtls->sessions, cid->bytes, cid->length);
     if (!session)
         return;
-    dtls_count(dtls, WORKER_SESSIONS_LOST);
-    dtls_drop_session(dtls, session);
+    if (dtls->options.lost)
+        dtls->options.lost(dtls->options.owner, session);
+    dtls_give_up(dtls, session);
 }
 
-/* Only what says that the address is another session's ends this one, and here only: that one is
- * adopted when its peer repeats the record. */
+/* Only what says that the address is another session's ends this one, in the store too: nobody
+ * could ever find it, and whoever held it for its relations would be in the way of the one that
+ * followed it. That one is adopted when its peer repeats the record. */
 static void address_answered(void *owner, const struct store_answer *answer)
 {
     struct dtls *dtls = owner;
+    const struct cid *cid = &answer->subject;
+    struct session *session = session_by_cid(&dtls->sessions, cid->bytes, cid->length);
     struct cid holder = {.length = (uint8_t)answer->value.length};
-    if (answer->outcome != STORE_OK || answer->value.length > CID_LENGTH_MAX)
+    if (!session || answer->outcome != STORE_OK || answer->value.length > CID_LENGTH_MAX)
         return;
     memcpy(holder.bytes, answer->value.bytes, holder.length);
-    if (!cid_equal(&holder, &answer->subject))
-        dtls_lose_session(dtls, &answer->subject);
+    if (cid_equal(&holder, cid))
+        return;
+    remove_stored(dtls, session);
+    dtls_give_up(dtls, session);
 }
 
 void dtls_doubt_session(struct dtls *dtls, struct session *session)
@@ -224,7 +236,7 @@ static enum status adopt_again(struct dtls *dtls, struct session *session,
 {
     if (claimed->first < session->send_next + session->lease_left) {
         /* The store has gone back in time, and leases what was leased before. */
-        dtls_lose_session(dtls, &claimed->subject);
+        dtls_give_up(dtls, session);
         return STATUS_UNSUPPORTED;
     }
     take_lease(session, claimed);
@@ -266,7 +278,7 @@ enum status dtls_adopt(void *owner, const struct cid *cid, const struct store_an
     if (session && !has_been_away(session, claimed))
         return adopt_again(dtls, session, claimed);
     if (session)
-        dtls_lose_session(dtls, cid);
+        dtls_give_up(dtls, session);
     uint8_t plain[STORE_SEALED_MAX];
     enum status status = STATUS_OK;
     enum session_record_outcome outcome = session_record_read(
@@ -317,14 +329,15 @@ bool dtls_holds(struct dtls *dtls, const struct cid *cid)
     return session_by_cid(&dtls->sessions, cid->bytes, cid->length) != NULL;
 }
 
-void dtls_give(struct dtls *dtls, const struct cid *cid)
-{
-    struct session *session = session_by_cid(&dtls->sessions, cid->bytes, cid->length);
-    if (session)
-        (void)dtls_put_away(dtls, session);
-}
-
 /* --- marks --- */
+
+/* A refusal of what was asked before a claim of ours says nothing of what we hold since. */
+static enum store_outcome outcome_of(const struct session *session,
+                                     const struct store_answer *answer)
+{
+    bool is_outdated = session && answer->tag < session->fence;
+    return is_outdated && answer->outcome == STORE_STALE ? STORE_UNAVAILABLE : answer->outcome;
+}
 
 static void mark_saved(void *owner, const struct store_answer *answer)
 {
@@ -332,7 +345,7 @@ static void mark_saved(void *owner, const struct store_answer *answer)
     struct session *session =
         session_by_cid(&dtls->sessions, answer->subject.bytes, answer->subject.length);
     mark_answered(&dtls->marks, session);
-    switch (answer->outcome) {
+    switch (outcome_of(session, answer)) {
     case STORE_OK:
     case STORE_EXISTS:
         break;
@@ -345,6 +358,26 @@ static void mark_saved(void *owner, const struct store_answer *answer)
             mark_note(&dtls->marks, session, MARK_SOON, dtls->now_ms);
         break;
     }
+}
+
+static void check_answered(void *owner, const struct store_answer *answer)
+{
+    struct dtls *dtls = owner;
+    const struct cid *cid = &answer->subject;
+    enum store_outcome outcome =
+        outcome_of(session_by_cid(&dtls->sessions, cid->bytes, cid->length), answer);
+    mark_saved(owner, answer);
+    dtls->options.checked(dtls->options.owner, cid, outcome);
+}
+
+enum status dtls_check(struct dtls *dtls, const struct cid *cid)
+{
+    struct session *session = session_by_cid(&dtls->sessions, cid->bytes, cid->length);
+    if (!session)
+        return STATUS_EXISTS;
+    return mark_save(&dtls->marks, dtls->options.store, session, check_answered, dtls)
+               ? STATUS_OK
+               : STATUS_FULL;
 }
 
 static void save_marks(struct dtls *dtls, bool all)

@@ -1,6 +1,5 @@
 #include "worker/heirs.h"
 
-#include "shared/limits.h"
 #include "shared/log.h"
 #include "shared/rendezvous.h"
 #include "worker/metrics.h"
@@ -25,6 +24,8 @@ enum status heirs_init(struct heirs *heirs, const struct heirs_options *options,
         .members_due_ms = now_ms,
         .listed_ms = now_ms,
         .is_wanted = true,
+        .look_ms = HEIRS_LOOK_MS,
+        .missed_wait_ms = HEIRS_RETRY_MS,
         .now_ms = now_ms,
     };
     heirs->queue = calloc(STORE_OBLIGED_MAX, sizeof(*heirs->queue));
@@ -45,12 +46,11 @@ static void want(struct heirs *heirs, uint64_t at_ms)
 
 /* --- who serves --- */
 
-static struct heirs_members members_of(const struct store_answer *answer, uint16_t us)
+static struct heirs_members members_of(const struct store_answer *answer)
 {
     struct heirs_members members = {0};
     for (size_t i = 0; i < answer->member_count && members.count < WORKERS_MAX; i++) {
         const struct store_member *member = &answer->members[i];
-        members.lists_us = members.lists_us || member->worker_id == us;
         if (member->state != STORE_SERVING)
             continue;
         members.ids[members.count] = member->worker_id;
@@ -63,7 +63,7 @@ static struct heirs_members members_of(const struct store_answer *answer, uint16
 
 static bool is_same(const struct heirs_members *a, const struct heirs_members *b)
 {
-    if (a->count != b->count || a->lists_us != b->lists_us)
+    if (a->count != b->count)
         return false;
     for (size_t i = 0; i < a->count; i++) {
         if (a->ids[i] != b->ids[i] || boot_id_compare(&a->boots[i], &b->boots[i]) != 0)
@@ -80,12 +80,10 @@ static void members_listed(void *owner, const struct store_answer *answer)
         heirs->has_trouble = true;
         return;
     }
-    if (heirs->now_ms - heirs->listed_ms > HEIRS_DOUBT_MS) {
-        heirs->has_doubt = true;
+    if (heirs->now_ms - heirs->listed_ms > HEIRS_DOUBT_MS)
         want(heirs, heirs->now_ms);
-    }
     heirs->listed_ms = heirs->now_ms;
-    struct heirs_members members = members_of(answer, heirs->options.worker_id);
+    struct heirs_members members = members_of(answer);
     if (is_same(&members, &heirs->members)) {
         heirs->agreed = heirs->agreed < UINT8_MAX ? heirs->agreed + 1 : UINT8_MAX;
         return;
@@ -98,6 +96,8 @@ static void members_listed(void *owner, const struct store_answer *answer)
     heirs->queued = 0;
     heirs->is_wanted = true;
     heirs->wanted_ms = 0;
+    heirs->look_ms = HEIRS_LOOK_MS;
+    heirs->missed_wait_ms = HEIRS_RETRY_MS;
 }
 
 static void ask_members(struct heirs *heirs)
@@ -140,29 +140,83 @@ const struct address *heirs_http(const struct heirs *heirs, uint16_t worker_id)
     return at < heirs->members.count ? &heirs->members.https[at] : NULL;
 }
 
-/* --- the search --- */
+/* --- what is missing --- */
 
-void heirs_stir(struct heirs *heirs)
+void heirs_miss(struct heirs *heirs, const struct cid *cid)
 {
-    if (heirs->stirred_ms > 0 && heirs->now_ms - heirs->stirred_ms < HEIRS_STIR_MS)
+    for (size_t i = 0; i < heirs->missed_count; i++) {
+        if (cid_equal(&heirs->missed[i], cid))
+            return;
+    }
+    if (heirs->missed_count == HEIRS_MISSED_MAX) {
+        want(heirs, heirs->now_ms + HEIRS_RETRY_MS);
         return;
-    heirs->stirred_ms = heirs->now_ms;
-    want(heirs, heirs->now_ms + HEIRS_RETRY_MS);
+    }
+    if (heirs->now_ms - heirs->missed_ms > 2 * HEIRS_RETRY_MOST_MS)
+        heirs->missed_wait_ms = HEIRS_RETRY_MS;
+    if (heirs->missed_count == 0)
+        heirs->missed_due_ms = heirs->now_ms + heirs->missed_wait_ms;
+    heirs->missed[heirs->missed_count++] = *cid;
 }
+
+static void claim_missed(struct heirs *heirs)
+{
+    size_t before = heirs->asking;
+    if (heirs->now_ms < heirs->missed_due_ms || !heirs->options.is_reached(heirs->options.owner))
+        return;
+    while (heirs->missed_count > 0 && heirs->asking < HEIRS_CLAIMS_MAX) {
+        const struct cid *cid = &heirs->missed[heirs->missed_count - 1];
+        enum status status = STATUS_EXISTS;
+        if (!heirs->options.holds(heirs->options.owner, cid))
+            status = heirs->options.claim(heirs->options.owner, cid);
+        if (status != STATUS_OK && status != STATUS_EXISTS)
+            break; /* with the next turn */
+        heirs->asking += status == STATUS_OK;
+        heirs->missed_count--;
+    }
+    if (heirs->asking == before)
+        return;
+    heirs->missed_ms = heirs->now_ms;
+    if (heirs->missed_wait_ms < HEIRS_RETRY_MOST_MS)
+        heirs->missed_wait_ms *= 2;
+}
+
+/* --- the search --- */
 
 void heirs_claimed(struct heirs *heirs, enum store_outcome outcome)
 {
-    heirs->claiming--;
+    heirs->asking--;
     switch (outcome) {
     case STORE_OK:
         count(heirs, WORKER_HEIRS_CLAIMED);
         break;
-    case STORE_NOT_FOUND: /* it has ended */
+    case STORE_NOT_FOUND:   /* it has ended */
+    case STORE_UNAVAILABLE: /* heirs_miss is told */
     case STORE_EXISTS:
     case STORE_STALE:
         break;
+    }
+}
+
+void heirs_checked(struct heirs *heirs, const struct cid *cid, enum store_outcome outcome)
+{
+    bool is_elsewhere = heirs_route(heirs, cid) != heirs->options.worker_id;
+    heirs->asking--;
+    switch (outcome) {
+    case STORE_OK:
+        heirs->elsewhere += is_elsewhere;
+        break;
+    case STORE_STALE:
+        if (is_elsewhere)
+            count(heirs, WORKER_HEIRS_GIVEN);
+        else
+            heirs_miss(heirs, cid);
+        break;
     case STORE_UNAVAILABLE:
         heirs->has_failed = true;
+        break;
+    case STORE_NOT_FOUND:
+    case STORE_EXISTS:
         break;
     }
 }
@@ -171,13 +225,9 @@ static void judge(struct heirs *heirs, const struct cid *cid)
 {
     uint16_t route = heirs_route(heirs, cid);
     bool is_held = heirs->options.holds(heirs->options.owner, cid);
-    bool is_lost = !is_held || heirs->claims_held;
-    if (route == heirs->options.worker_id && is_lost && heirs->queued < STORE_OBLIGED_MAX)
+    bool is_ours = route == heirs->options.worker_id || (route != 0 && is_held);
+    if (is_ours && heirs->queued < STORE_OBLIGED_MAX)
         heirs->queue[heirs->queued++] = *cid;
-    if (route != heirs->options.worker_id && route != 0 && is_held) {
-        count(heirs, WORKER_HEIRS_GIVEN);
-        heirs->options.give(heirs->options.owner, cid);
-    }
 }
 
 static void page_listed(void *owner, const struct store_answer *answer)
@@ -215,27 +265,34 @@ static void ask_page(struct heirs *heirs)
                                           &waiter) == STATUS_OK;
 }
 
-static void claim_queued(struct heirs *heirs)
+static enum status ask(struct heirs *heirs, const struct cid *cid)
 {
-    while (heirs->queued > 0 && heirs->claiming < HEIRS_CLAIMS_MAX) {
-        const struct cid *cid = &heirs->queue[heirs->queued - 1];
-        enum status status = STATUS_EXISTS;
-        if (heirs->claims_held || !heirs->options.holds(heirs->options.owner, cid))
-            status = heirs->options.claim(heirs->options.owner, cid);
+    if (heirs->options.holds(heirs->options.owner, cid))
+        return heirs->options.check(heirs->options.owner, cid);
+    if (heirs_route(heirs, cid) == heirs->options.worker_id)
+        return heirs->options.claim(heirs->options.owner, cid);
+    return STATUS_EXISTS; /* it has gone meanwhile */
+}
+
+static void ask_queued(struct heirs *heirs)
+{
+    while (heirs->queued > 0 && heirs->asking < HEIRS_CLAIMS_MAX) {
+        enum status status = ask(heirs, &heirs->queue[heirs->queued - 1]);
         if (status != STATUS_OK && status != STATUS_EXISTS)
             return; /* with the next turn */
-        heirs->claiming += status == STATUS_OK;
+        heirs->asking += status == STATUS_OK;
         heirs->queued--;
     }
 }
 
-/* Whoever is not in the list himself cannot tell from it what is his. */
+/* Whoever does not serve by the list himself cannot tell from it what is his, or leaves. */
 static bool may_begin(const struct heirs *heirs)
 {
     uint8_t agreed = heirs->has_trouble ? AGREED_AFTER_TROUBLE : AGREED;
     return heirs->is_wanted && heirs->now_ms >= heirs->wanted_ms && !heirs->is_searching &&
-           !heirs->asks_page && heirs->agreed >= agreed && heirs->members.lists_us &&
-           heirs->members.count > 0 && heirs->options.is_reached(heirs->options.owner);
+           !heirs->asks_page && heirs->agreed >= agreed &&
+           find_member(&heirs->members, heirs->options.worker_id) < heirs->members.count &&
+           heirs->options.is_reached(heirs->options.owner);
 }
 
 static void begin(struct heirs *heirs)
@@ -243,9 +300,8 @@ static void begin(struct heirs *heirs)
     heirs->is_wanted = false;
     heirs->has_trouble = false;
     heirs->is_searching = true;
-    heirs->claims_held = heirs->claims_held || heirs->has_doubt;
-    heirs->has_doubt = false;
     heirs->has_failed = false;
+    heirs->elsewhere = 0;
     heirs->page = 0;
     heirs->from = 0;
     heirs->queued = 0;
@@ -257,21 +313,26 @@ static void end(struct heirs *heirs)
     heirs->is_searching = false;
     if (heirs->has_failed)
         want(heirs, heirs->now_ms + HEIRS_RETRY_MS);
-    else
-        heirs->claims_held = false;
+    if (heirs->elsewhere == 0)
+        return;
+    want(heirs, heirs->now_ms + heirs->look_ms);
+    heirs->look_ms =
+        heirs->look_ms < HEIRS_LOOK_MOST_MS / 2 ? 2 * heirs->look_ms : HEIRS_LOOK_MOST_MS;
 }
 
 void heirs_run(struct heirs *heirs, uint64_t now_ms)
 {
     heirs->now_ms = now_ms;
     ask_members(heirs);
+    if (heirs->missed_count > 0)
+        claim_missed(heirs);
     if (may_begin(heirs))
         begin(heirs);
     if (!heirs->is_searching)
         return;
-    claim_queued(heirs);
+    ask_queued(heirs);
     ask_page(heirs);
-    if (heirs->page == STORE_OBLIGED_PAGES && heirs->queued == 0 && heirs->claiming == 0)
+    if (heirs->page == STORE_OBLIGED_PAGES && heirs->queued == 0 && heirs->asking == 0)
         end(heirs);
 }
 

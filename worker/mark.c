@@ -134,7 +134,7 @@ bool mark_save(struct marks *marks, struct store *store, struct session *session
     uint8_t octets[STORE_MARK_MAX];
     struct writer writer = writer_over(octets, sizeof(octets));
     mark_write(marks, session, &writer);
-    const struct store_waiter waiter = {answer, owner, session->own_cid, 0};
+    const struct store_waiter waiter = {answer, owner, session->own_cid, session->fence};
     if (!writer_ok(&writer) ||
         store_save_mark(store, session->fence, (struct octets){octets, writer_length(&writer)},
                         &waiter) != STATUS_OK)

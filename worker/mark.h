@@ -45,7 +45,8 @@ void mark_note(struct marks *marks, struct session *session, enum mark_lane lane
 void mark_forget(struct marks *marks, struct session *session);
 /* Its mark as it is now. */
 void mark_write(const struct marks *marks, const struct session *session, struct writer *mark);
-/* Asks the store to save this one, whenever it was due. False: no room. */
+/* Asks the store to save this one, whenever it was due; the answer's tag is the fence that it was
+ * asked with. False: no room. */
 bool mark_save(struct marks *marks, struct store *store, struct session *session,
                store_answer_fn *answer, void *owner);
 /* When the next is due; UINT64_MAX: none. */

@@ -100,18 +100,26 @@ static bool is_obliged(void *owner, const struct session *session)
            observation_has(&worker->client.observations, session->id);
 }
 
-/* Lost to another worker, perhaps by mistake; or ended, and then the search finds nothing. */
-static void stir_heirs(struct worker *worker, const struct session *session)
+/* Perhaps by mistake, if the load balancers bring it here. A peer without CID is brought to
+ * whomever it was lost to. */
+static void note_lost(void *owner, const struct session *session)
 {
-    if (worker->stage == WORKER_SERVING && is_obliged(worker, session) &&
+    struct worker *worker = owner;
+    if (worker->stage == WORKER_SERVING && session->uses_cid && is_obliged(worker, session) &&
         heirs_route(&worker->heirs, &session->own_cid) == worker_id(worker))
-        heirs_stir(&worker->heirs);
+        heirs_miss(&worker->heirs, &session->own_cid);
+}
+
+static void note_missed(void *owner, const struct cid *cid)
+{
+    struct worker *worker = owner;
+    if (worker->stage == WORKER_SERVING)
+        heirs_miss(&worker->heirs, cid);
 }
 
 static void forget_session(void *owner, const struct session *session)
 {
     struct worker *worker = owner;
-    stir_heirs(worker, session);
     client_forget(&worker->client, session->id);
     coap_forget(worker->coap, session->id);
 }
@@ -121,6 +129,12 @@ static void session_claimed(void *owner, const struct cid *cid, enum store_outco
     struct worker *worker = owner;
     if (!api_claimed(&worker->api, cid, outcome))
         heirs_claimed(&worker->heirs, outcome);
+}
+
+static void session_checked(void *owner, const struct cid *cid, enum store_outcome outcome)
+{
+    struct worker *worker = owner;
+    heirs_checked(&worker->heirs, cid, outcome);
 }
 
 /* --- beginning --- */
@@ -150,6 +164,9 @@ enum status worker_start_dtls(struct worker *worker, uint16_t id)
         .adopted = restore_session,
         .obliged = is_obliged,
         .claimed = session_claimed,
+        .checked = session_checked,
+        .lost = note_lost,
+        .missed = note_missed,
         .owner = worker,
     };
     enum status status = dtls_init(&worker->dtls, &dtls, io_now_ms(options->io));

@@ -18,10 +18,10 @@ enum status worker_claim_session(void *owner, const struct cid *cid)
     return dtls_claim(&worker->dtls, cid);
 }
 
-static void give_session(void *owner, const struct cid *cid)
+static enum status check_session(void *owner, const struct cid *cid)
 {
     struct worker *worker = owner;
-    dtls_give(&worker->dtls, cid);
+    return dtls_check(&worker->dtls, cid);
 }
 
 enum status worker_start_heirs(struct worker *worker, uint16_t id)
@@ -38,7 +38,7 @@ enum status worker_start_heirs(struct worker *worker, uint16_t id)
         .is_reached = is_reached,
         .holds = holds_session,
         .claim = worker_claim_session,
-        .give = give_session,
+        .check = check_session,
         .owner = worker,
     };
     if (status == STATUS_OK)

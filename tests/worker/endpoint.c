@@ -329,6 +329,28 @@ static bool is_obliged(void *owner, const struct session *session)
     return endpoint->is_obliged;
 }
 
+static void keep_checked(void *owner, const struct cid *cid, enum store_outcome outcome)
+{
+    struct endpoint *endpoint = owner;
+    (void)cid;
+    endpoint->checked++;
+    endpoint->check_outcome = outcome;
+}
+
+static void count_lost(void *owner, const struct session *session)
+{
+    struct endpoint *endpoint = owner;
+    (void)session;
+    endpoint->lost++;
+}
+
+static void count_missed(void *owner, const struct cid *cid)
+{
+    struct endpoint *endpoint = owner;
+    (void)cid;
+    endpoint->missed++;
+}
+
 static void keep_claimed(void *owner, const struct cid *cid, enum store_outcome outcome)
 {
     struct endpoint *endpoint = owner;
@@ -390,6 +412,9 @@ void endpoint_open(struct endpoint *endpoint, const struct endpoint_options *opt
         .adopted = count_adopted,
         .obliged = is_obliged,
         .claimed = keep_claimed,
+        .checked = keep_checked,
+        .lost = count_lost,
+        .missed = count_missed,
         .owner = endpoint,
     };
     endpoint->shares_store = options->store != NULL;

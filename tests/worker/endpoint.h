@@ -50,6 +50,10 @@ struct endpoint {
     bool is_obliged; /* of each session */
     size_t claimed;  /* answers to dtls_claim */
     enum store_outcome claim_outcome;
+    size_t checked; /* answers to dtls_check */
+    enum store_outcome check_outcome;
+    size_t lost;   /* sessions that others have */
+    size_t missed; /* claims that failed */
 };
 
 void endpoint_open(struct endpoint *endpoint, const struct endpoint_options *options);

@@ -28,6 +28,8 @@ static struct datagrams received;
 static size_t adopted;
 static enum status adopt_status;
 static bool holds_again; /* what is received is held again */
+static bool is_held;     /* the session is here by now */
+static size_t missed;
 static size_t told;
 static enum store_outcome told_outcome;
 static struct cid told_cid;
@@ -98,6 +100,20 @@ static void claimed(void *owner, const struct cid *cid, enum store_outcome outco
     adopted_when_told = adopted;
 }
 
+static bool holds(void *owner, const struct cid *cid)
+{
+    cr_assert_eq(owner, &adoptions);
+    (void)cid;
+    return is_held;
+}
+
+static void miss(void *owner, const struct cid *cid)
+{
+    cr_assert_eq(owner, &adoptions);
+    (void)cid;
+    missed++;
+}
+
 static void begin(void)
 {
     store.engine = &engine;
@@ -109,9 +125,11 @@ static void begin(void)
         .worker_id = 77,
         .adoptions_max = ADOPTIONS,
         .metrics = &metrics,
+        .holds = holds,
         .adopt = adopt,
         .receive = receive,
         .claimed = claimed,
+        .missed = miss,
         .owner = &adoptions,
     };
     cr_assert_eq(adoptions_init(&adoptions, &options), STATUS_OK);
@@ -268,9 +286,24 @@ Test(adoption, what_the_store_refuses_is_dropped_by_reason)
         answer_claim(1 + i, refusals[i]);
         cr_expect_eq(counted(WORKER_DROPPED_STORE), 1 + i);
     }
+    cr_expect_eq(missed, 1, "what was not answered may have been done");
     cr_expect_eq(adopted, 0);
     cr_expect_eq(received.count, 0);
     cr_expect_eq(adoptions.pool.in_use, 0);
+    end();
+}
+
+Test(adoption, what_cannot_be_adopted_yet_is_missed)
+{
+    begin();
+    adopt_status = STATUS_EXISTS;
+    hold_by_cid(1, "a");
+    answer_claim(0, STORE_OK);
+    cr_expect_eq(missed, 1);
+    adopt_status = STATUS_UNSUPPORTED;
+    hold_by_cid(1, "a");
+    answer_claim(1, STORE_OK);
+    cr_expect_eq(missed, 1, "it would be so again");
     end();
 }
 
@@ -302,6 +335,25 @@ Test(adoption, an_address_is_found_first_and_claimed_then)
     answer_claim(1, STORE_OK);
     cr_expect_eq(received.count, 2);
     expect_received(0, 1, "first");
+    expect_received(1, 1, "second");
+    cr_expect_eq(adoptions.pool.in_use, 0);
+    end();
+}
+
+/* One more claim would raise the fence, and what was written meanwhile would be refused. */
+Test(adoption, what_an_address_has_may_be_here_by_then)
+{
+    const struct cid cid = cid_of(9);
+    begin();
+    hold_by_address(1, "first");
+    answer_find(0, &cid);
+    hold_by_address(1, "second");
+    answer_claim(1, STORE_OK);
+    is_held = true;
+    answer_find(2, &cid);
+    cr_expect_eq(asked_count, 3, "nothing is claimed");
+    cr_expect_eq(adopted, 1);
+    cr_expect_eq(received.count, 2);
     expect_received(1, 1, "second");
     cr_expect_eq(adoptions.pool.in_use, 0);
     end();

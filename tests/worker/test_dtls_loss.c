@@ -85,6 +85,7 @@ Test(dtls_loss, a_lease_from_the_past_ends_the_session_and_seals_nothing)
     cr_expect_eq(endpoint_sessions(&first), 0);
     cr_expect_eq(endpoint_count(&first, WORKER_SESSIONS_LOST), 1);
     cr_expect_eq(first.ended, 1);
+    cr_expect_eq(first.lost, 0, "nobody is to claim it again for that");
     cr_expect_eq(log.count, sent + 1, "nothing was sealed after the answer");
     expect_numbers_once(&log);
     first.log = NULL;
@@ -92,19 +93,20 @@ Test(dtls_loss, a_lease_from_the_past_ends_the_session_and_seals_nothing)
     close_both();
 }
 
-/* A peer without CID is looked for by its address while its session has just come by its name. */
 Test(dtls_loss, a_claim_from_the_past_ends_a_session_in_memory)
 {
     open_both(&(struct peer_options){.cid = false});
     pass(MARK_INTERVAL_MS);
     const struct cid cid = first.receiver->own_cid;
     name_session(&cid);
-    cr_assert(peer_send(&peer, "hello", 5));
-    peer_deliver(&peer, &second);
+    endpoint_run(&second, 0);
+    cr_assert_eq(second.adopted, 1);
     endpoint_break_store(&first, &(struct endpoint_breakage){.rewind = true});
+    cr_assert_eq(dtls_claim(second.dtls, &cid), STATUS_OK);
     endpoint_run(&second, 0);
     cr_expect_eq(second.adopted, 1);
     cr_expect_eq(endpoint_count(&second, WORKER_SESSIONS_LOST), 1);
+    cr_expect_eq(second.lost, 0, "nobody is to claim it again for that");
     cr_expect_eq(endpoint_sessions(&second), 0);
     close_both();
 }
@@ -115,11 +117,28 @@ Test(dtls_loss, a_claim_of_a_session_in_memory_goes_on_with_the_new_lease)
     pass(MARK_INTERVAL_MS);
     const struct cid cid = first.receiver->own_cid;
     name_session(&cid);
+    endpoint_run(&second, 0);
+    cr_assert_eq(dtls_claim(second.dtls, &cid), STATUS_OK);
     cr_expect(peer_converses(&peer, &second));
     cr_expect_eq(second.adopted, 1);
     cr_expect_eq(second.receiver->fence, 3);
     cr_expect_eq(endpoint_count(&second, WORKER_SESSIONS_LOST), 0);
     cr_expect(peer_converses(&peer, &second));
+    close_both();
+}
+
+/* It is looked for by its address while it has just come by its name: one claim is enough, and a
+ * second one would have what was written meanwhile refused. */
+Test(dtls_loss, what_came_by_name_is_not_claimed_by_address)
+{
+    open_both(&(struct peer_options){.cid = false});
+    pass(MARK_INTERVAL_MS);
+    const struct cid cid = first.receiver->own_cid;
+    name_session(&cid);
+    cr_expect(peer_converses(&peer, &second));
+    cr_expect_eq(second.adopted, 1);
+    cr_expect_eq(second.receiver->fence, 2);
+    cr_expect_eq(endpoint_count(&second, WORKER_SESSIONS_LOST), 0);
     close_both();
 }
 

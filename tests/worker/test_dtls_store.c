@@ -405,7 +405,12 @@ Test(dtls_store, an_heir_asks_whose_an_address_is)
     cr_assert_eq(dtls_claim(second.dtls, &cid), STATUS_OK);
     pass(1);
     cr_expect_eq(second.claim_outcome, STORE_UNAVAILABLE, "not now");
+    cr_expect_eq(second.missed, 1);
     pass(1);
+    /* The older one is gone for good: as an obliged one it would come back, and again be in the
+     * way. */
+    cr_expect_eq(second.dtls->sessions.by_cid.count, 0);
+    cr_expect_eq(endpoint_stored(&second), 1);
     cr_assert_eq(dtls_claim(second.dtls, &cid), STATUS_OK);
     pass(1);
     cr_expect_eq(second.claim_outcome, STORE_OK, "it is still stored");
@@ -424,8 +429,8 @@ Test(dtls_store, what_is_claimed_may_be_gone)
     close_both();
 }
 
-/* What was given away is as it was left: the window, too. */
-Test(dtls_store, a_session_is_given_away)
+/* Whoever takes it then finds it as it was left: the window, too. */
+Test(dtls_store, a_session_is_checked_by_saving_its_mark)
 {
     open_apart(&(struct peer_options){.cid = true});
     const struct cid cid = peer_server_cid(&peer);
@@ -434,18 +439,68 @@ Test(dtls_store, a_session_is_given_away)
     const struct session *held = session_by_cid(&first.dtls->sessions, cid.bytes, cid.length);
     cr_assert(held->dirty);
     uint64_t newest = held->replay.newest;
-    dtls_give(first.dtls, &cid);
-    cr_expect_not(dtls_holds(first.dtls, &cid));
-    cr_expect_eq(first.ended, 1);
-    dtls_give(first.dtls, &cid); /* it is gone: nothing to give */
+    cr_assert_eq(dtls_check(first.dtls, &cid), STATUS_OK);
     endpoint_run(&first, 0);
-    cr_expect_eq(endpoint_stored(&first), 1, "not out of the store");
+    cr_expect_eq(first.checked, 1);
+    cr_expect_eq(first.check_outcome, STORE_OK);
+    cr_expect(dtls_holds(first.dtls, &cid));
+    cr_expect_eq(first.lost, 0);
 
     cr_assert_eq(dtls_claim(second.dtls, &cid), STATUS_OK);
     endpoint_run(&second, 0);
     const struct session *taken = session_by_cid(&second.dtls->sessions, cid.bytes, cid.length);
     cr_assert_not_null(taken);
     cr_expect_eq(taken->replay.newest, newest);
+
+    cr_assert_eq(dtls_check(first.dtls, &cid), STATUS_OK);
+    endpoint_run(&first, 0);
+    cr_expect_eq(first.checked, 2);
+    cr_expect_eq(first.check_outcome, STORE_STALE);
+    cr_expect_not(dtls_holds(first.dtls, &cid));
+    cr_expect_eq(first.lost, 1);
+    cr_expect_eq(first.ended, 1);
+    cr_expect_eq(endpoint_stored(&first), 1, "not out of the store");
+    cr_expect_eq(dtls_check(first.dtls, &cid), STATUS_EXISTS, "it is not held");
     cr_expect(peer_converses(&peer, &second));
+    close_both();
+}
+
+/* A refusal that was on its way when we claimed the session again says nothing of what we hold. */
+Test(dtls_store, an_old_refusal_does_not_take_what_was_claimed_since)
+{
+    open_apart(&(struct peer_options){.cid = true});
+    const struct cid cid = peer_server_cid(&peer);
+    struct session *held = session_by_cid(&first.dtls->sessions, cid.bytes, cid.length);
+    cr_assert_eq(dtls_claim(first.dtls, &cid), STATUS_OK);
+    cr_assert_eq(dtls_check(first.dtls, &cid), STATUS_OK); /* with the fence of before */
+    endpoint_run(&first, 0);
+    cr_expect_eq(first.claim_outcome, STORE_OK);
+    cr_expect_eq(first.checked, 1);
+    cr_expect_eq(first.check_outcome, STORE_UNAVAILABLE, "ask again");
+    cr_expect_eq(first.lost, 0);
+    cr_assert(dtls_holds(first.dtls, &cid));
+    cr_expect_eq(held->fence, 2);
+    cr_expect(held->dirty, "what was refused is not saved");
+    cr_expect(peer_converses(&peer, &first));
+    close_both();
+}
+
+Test(dtls_store, a_claim_without_an_answer_is_missed)
+{
+    open_apart(&(struct peer_options){.cid = true});
+    const struct cid cid = peer_server_cid(&peer);
+    cr_assert(peer_send(&peer, "x", 1));
+    endpoint_break_store(&second, &(struct endpoint_breakage){.claims = true});
+    (void)peer_deliver(&peer, &second);
+    endpoint_run(&second, 0);
+    cr_expect_eq(second.missed, 1, "by a record");
+    cr_assert_eq(dtls_claim(second.dtls, &cid), STATUS_OK);
+    endpoint_run(&second, 0);
+    cr_expect_eq(second.missed, 2, "without one");
+    endpoint_break_store(&second, &(struct endpoint_breakage){0});
+    cr_assert_eq(dtls_claim(second.dtls, &cid), STATUS_OK);
+    endpoint_run(&second, 0);
+    cr_expect_eq(second.claim_outcome, STORE_OK);
+    cr_expect_eq(second.missed, 2);
     close_both();
 }

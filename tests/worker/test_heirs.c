@@ -31,10 +31,12 @@ static size_t part; /* sessions of one answer; 0: all */
 static bool is_away;
 static size_t pages_asked;
 
-/* What this worker holds, claims and gives. */
+/* What this worker holds, claims and checks; and what another has taken since. */
 static bool held[SESSIONS_MAX];
+static bool taken[SESSIONS_MAX];
 static bool claiming[SESSIONS_MAX];
-static size_t claims, reclaims, gifts, open_claims, open_claims_most;
+static bool checking[SESSIONS_MAX];
+static size_t claims, checks, open_claims, open_claims_most;
 static bool is_reached, is_full, answers_at_once;
 
 static struct {
@@ -100,32 +102,54 @@ static enum status claim(void *owner, const struct cid *cid)
         return STATUS_FULL;
     if (claiming[i])
         return STATUS_EXISTS;
+    cr_expect_not(held[i], "what is held is checked");
     claiming[i] = true;
     claims++;
-    reclaims += held[i];
     open_claims++;
     open_claims_most = open_claims > open_claims_most ? open_claims : open_claims_most;
     return STATUS_OK;
 }
 
+static enum status check(void *owner, const struct cid *cid)
+{
+    (void)owner;
+    size_t i = index_of(cid);
+    if (is_full)
+        return STATUS_FULL;
+    cr_assert(held[i]);
+    checking[i] = true;
+    checks++;
+    open_claims++;
+    open_claims_most = open_claims > open_claims_most ? open_claims : open_claims_most;
+    return STATUS_OK;
+}
+
+static void answer_check(size_t i, enum store_outcome outcome)
+{
+    checking[i] = false;
+    open_claims--;
+    if (outcome == STORE_OK && taken[i])
+        outcome = STORE_STALE;
+    if (outcome == STORE_STALE || outcome == STORE_NOT_FOUND)
+        held[i] = false;
+    heirs_checked(&heirs, &sessions[i], outcome);
+}
+
 static void answer_claims(enum store_outcome outcome)
 {
     for (size_t i = 0; i < session_count; i++) {
+        if (checking[i])
+            answer_check(i, outcome);
         if (!claiming[i])
             continue;
         claiming[i] = false;
         held[i] = outcome == STORE_OK;
+        taken[i] = taken[i] && !held[i];
         open_claims--;
+        if (outcome == STORE_UNAVAILABLE)
+            heirs_miss(&heirs, &sessions[i]); /* as whoever claims says */
         heirs_claimed(&heirs, outcome);
     }
-}
-
-static void give(void *owner, const struct cid *cid)
-{
-    (void)owner;
-    cr_assert(held[index_of(cid)]);
-    held[index_of(cid)] = false;
-    gifts++;
 }
 
 static void answer_all(void)
@@ -202,7 +226,7 @@ static void begin(size_t workers)
         .is_reached = reached,
         .holds = holds,
         .claim = claim,
-        .give = give,
+        .check = check,
         .owner = &heirs,
     };
     cr_assert_eq(heirs_init(&heirs, &options, now_ms), STATUS_OK);
@@ -281,10 +305,53 @@ Test(heirs, who_comes_back_gets_its_own_again)
     size_t inherited = held_count();
     cr_expect_gt(inherited, 10);
     set_members(3);
+    memset(taken, true, sizeof(taken)); /* it has searched already */
     run(4 * HEIRS_MEMBERS_MS);
     cr_expect_eq(held_count(), 0);
-    cr_expect_eq(gifts, inherited);
+    cr_expect_eq(checks, inherited);
     cr_expect_eq(metrics_get(&metrics, WORKER_HEIRS_GIVEN), inherited);
+    cr_expect_eq(claims, inherited, "what was given is not missed");
+    end();
+}
+
+/* Whom it routes to may have searched before, and would not look again. */
+Test(heirs, what_nobody_takes_stays)
+{
+    begin(2);
+    for (size_t i = 0; i < 50; i++)
+        make_session(3);
+    run(3 * HEIRS_MEMBERS_MS);
+    size_t inherited = held_count();
+    set_members(3);
+    run(4 * HEIRS_MEMBERS_MS);
+    cr_expect_eq(held_count(), inherited);
+    cr_expect_eq(checks, inherited);
+    /* It takes them later, and that is found out, in ever longer intervals. */
+    memset(taken, true, sizeof(taken));
+    run(HEIRS_LOOK_MS + STORE_OBLIGED_PAGES);
+    cr_expect_eq(held_count(), 0);
+    cr_expect_eq(metrics_get(&metrics, WORKER_HEIRS_GIVEN), inherited);
+    size_t searches = metrics_get(&metrics, WORKER_HEIRS_SEARCHES);
+    run(10 * HEIRS_LOOK_MS);
+    cr_expect_eq(metrics_get(&metrics, WORKER_HEIRS_SEARCHES), searches, "nothing is left");
+    end();
+}
+
+Test(heirs, what_stays_is_looked_at_ever_less_often)
+{
+    begin(2);
+    for (size_t i = 0; i < 10; i++)
+        make_session(3);
+    run(3 * HEIRS_MEMBERS_MS);
+    set_members(3);
+    run(4 * HEIRS_MEMBERS_MS);
+    size_t searches = metrics_get(&metrics, WORKER_HEIRS_SEARCHES);
+    run(6 * HEIRS_LOOK_MS); /* after 2, 4 and 8 s: the third is yet to come */
+    cr_expect_eq(metrics_get(&metrics, WORKER_HEIRS_SEARCHES), searches + 2);
+    run(600 * HEIRS_LOOK_MS);
+    searches = metrics_get(&metrics, WORKER_HEIRS_SEARCHES);
+    run(HEIRS_LOOK_MOST_MS + HEIRS_MEMBERS_MS);
+    cr_expect_eq(metrics_get(&metrics, WORKER_HEIRS_SEARCHES), searches + 1);
     end();
 }
 
@@ -313,11 +380,13 @@ Test(heirs, who_drains_or_joins_is_no_heir)
     cr_expect_null(heirs_http(&heirs, 1));
     cr_assert_not_null(heirs_http(&heirs, 2));
     cr_expect_eq(heirs_http(&heirs, 2)->port, 8001);
-    /* This one drains: others are to have them. */
+    /* This one drains: others take them, and until then it serves them. */
     members[0].state = STORE_SERVING;
     members[1].state = STORE_DRAINING;
     run(4 * HEIRS_MEMBERS_MS);
-    cr_expect_eq(held_count(), 0);
+    cr_expect_eq(held_count(), 20);
+    cr_expect_eq(checks, 0);
+    cr_expect_eq(claims, 20);
     end();
 }
 
@@ -331,7 +400,7 @@ Test(heirs, who_is_not_listed_keeps_what_it_has_and_takes_nothing)
     set_members(1);
     run(10 * HEIRS_MEMBERS_MS);
     cr_expect_eq(held_count(), 1);
-    cr_expect_eq(gifts, 0);
+    cr_expect_eq(checks, 0);
     member_count = 0;
     run(10 * HEIRS_MEMBERS_MS);
     cr_expect_eq(held_count(), 1);
@@ -366,25 +435,64 @@ Test(heirs, lists_after_an_outage_are_believed_late)
     run(MEMBER_BEAT_MS);
     set_members(3);
     run(10 * HEIRS_MEMBERS_MS);
-    cr_expect_eq(claims, 2);
-    cr_expect_eq(reclaims, 1, "others may have had it meanwhile");
+    cr_expect_eq(claims, 1);
+    cr_expect_eq(checks, 1, "others may have had it meanwhile");
     cr_expect_eq(held_count(), 1);
     end();
 }
 
-Test(heirs, who_was_stopped_claims_what_it_holds)
+Test(heirs, who_was_stopped_checks_what_it_holds)
 {
     begin(3);
     make_session(US);
+    make_session(US);
     make_session(3);
     run(3 * HEIRS_MEMBERS_MS);
-    cr_assert_eq(claims, 1);
+    cr_assert_eq(claims, 2);
     now_ms += 2 * HEIRS_DOUBT_MS;
-    run(3 * HEIRS_MEMBERS_MS);
-    cr_expect_eq(reclaims, 1);
-    cr_expect_eq(held_count(), 1);
+    taken[1] = true;
+    run(2 * HEIRS_MEMBERS_MS);
+    cr_expect_eq(checks, 2);
+    cr_expect(held[0]);
+    cr_expect_not(held[1]);
     run(20 * HEIRS_MEMBERS_MS);
-    cr_expect_eq(claims, 2, "once");
+    cr_expect(held[1], "it routes here, and is claimed back");
+    cr_expect_eq(checks, 2, "once");
+    cr_expect_eq(claims, 3);
+    cr_expect_eq(metrics_get(&metrics, WORKER_HEIRS_GIVEN), 0);
+    end();
+}
+
+/* A worker dies that had one of ours, by mistake: our copy of before must not be in the way. */
+Test(heirs, a_search_checks_what_is_held)
+{
+    begin(3);
+    make_session(US);
+    run(3 * HEIRS_MEMBERS_MS);
+    cr_assert(held[0]);
+    taken[0] = true;
+    set_members(2);
+    run(4 * HEIRS_MEMBERS_MS + HEIRS_RETRY_MS);
+    cr_expect(held[0]);
+    cr_expect_not(taken[0]);
+    cr_expect_eq(claims, 2);
+    end();
+}
+
+Test(heirs, a_check_without_an_answer_is_made_again)
+{
+    begin(3);
+    make_session(US);
+    run(3 * HEIRS_MEMBERS_MS);
+    now_ms += 2 * HEIRS_DOUBT_MS;
+    answers_at_once = false;
+    run(HEIRS_MEMBERS_MS);
+    cr_assert_eq(checks, 1);
+    answer_claims(STORE_UNAVAILABLE);
+    answers_at_once = true;
+    run(HEIRS_RETRY_MS + HEIRS_MEMBERS_MS);
+    cr_expect_eq(checks, 2);
+    cr_expect(held[0]);
     end();
 }
 
@@ -423,11 +531,13 @@ Test(heirs, what_could_not_be_claimed_is_tried_again)
     answers_at_once = false;
     run(3 * HEIRS_MEMBERS_MS);
     cr_assert_eq(claims, 1);
+    size_t pages = pages_asked;
     answer_claims(STORE_UNAVAILABLE);
     run(HEIRS_RETRY_MS / 2);
     cr_expect_eq(claims, 1);
     run(HEIRS_RETRY_MS + STORE_OBLIGED_PAGES);
     cr_expect_eq(claims, 2);
+    cr_expect_eq(pages_asked, pages, "nothing is searched for it");
     answer_claims(STORE_NOT_FOUND); /* its session has ended meanwhile */
     run(10 * HEIRS_RETRY_MS);
     cr_expect_eq(claims, 2);
@@ -462,27 +572,86 @@ Test(heirs, members_change_during_a_search)
     answer_claims(STORE_OK);
     run(HEIRS_MEMBERS_MS);
     cr_expect_eq(held_count(), 10);
-    cr_expect_eq(heirs.claiming, 0);
+    cr_expect_eq(heirs.asking, 0);
     cr_expect_not(heirs.is_searching);
     end();
 }
 
-Test(heirs, a_session_that_was_lost_stirs_once)
+/* Two that both believe in themselves do not fight: they wait ever longer. */
+Test(heirs, what_was_lost_is_claimed_after_a_while)
 {
+    uint64_t waits_ms[8];
     begin(2);
     make_session(US);
     run(3 * HEIRS_MEMBERS_MS);
     cr_assert(held[0]);
-    for (size_t i = 0; i < 5; i++) {
+    size_t pages = pages_asked;
+    for (size_t i = 0; i < 8; i++) {
+        uint64_t lost_ms = now_ms;
         held[0] = false;
-        heirs_stir(&heirs);
-        run(HEIRS_RETRY_MS + HEIRS_MEMBERS_MS + STORE_OBLIGED_PAGES);
+        heirs_miss(&heirs, &sessions[0]);
+        heirs_miss(&heirs, &sessions[0]);
+        while (!held[0] && now_ms < lost_ms + 2 * HEIRS_RETRY_MOST_MS)
+            run(1);
+        waits_ms[i] = now_ms - lost_ms;
     }
-    cr_expect_eq(claims, 2, "two that both believe in themselves do not fight");
-    run(HEIRS_STIR_MS);
-    heirs_stir(&heirs);
-    run(HEIRS_RETRY_MS + HEIRS_MEMBERS_MS + STORE_OBLIGED_PAGES);
-    cr_expect_eq(claims, 3);
+    cr_expect_eq(claims, 9);
+    cr_expect_eq(pages_asked, pages, "nothing is searched for it");
+    cr_expect_geq(waits_ms[0], HEIRS_RETRY_MS);
+    cr_expect_lt(waits_ms[0], 2 * HEIRS_RETRY_MS);
+    cr_expect_geq(waits_ms[1], 2 * HEIRS_RETRY_MS);
+    cr_expect_geq(waits_ms[7], HEIRS_RETRY_MOST_MS);
+    /* That is over. */
+    run(3 * HEIRS_RETRY_MOST_MS);
+    held[0] = false;
+    heirs_miss(&heirs, &sessions[0]);
+    run(2 * HEIRS_RETRY_MS);
+    cr_expect(held[0]);
+    end();
+}
+
+Test(heirs, what_is_held_by_then_is_not_missed)
+{
+    begin(2);
+    make_session(3); /* of another's: whoever misses it says why */
+    run(3 * HEIRS_MEMBERS_MS);
+    size_t before = claims;
+    heirs_miss(&heirs, &sessions[0]);
+    held[0] = true;
+    run(2 * HEIRS_RETRY_MS);
+    cr_expect_eq(claims, before);
+    cr_expect_eq(heirs.missed_count, 0);
+    held[0] = false;
+    heirs_miss(&heirs, &sessions[0]);
+    is_full = true;
+    run(2 * HEIRS_RETRY_MS);
+    cr_expect_eq(claims, before);
+    is_full = false;
+    is_reached = false;
+    run(HEIRS_RETRY_MS);
+    cr_expect_eq(claims, before);
+    is_reached = true;
+    run(HEIRS_MEMBERS_MS);
+    cr_expect_eq(claims, before + 1);
+    end();
+}
+
+/* What does not fit is searched for. */
+Test(heirs, what_is_missed_is_bounded)
+{
+    begin(2);
+    for (size_t i = 0; i < HEIRS_MISSED_MAX + 10; i++)
+        make_session(US);
+    run(3 * HEIRS_MEMBERS_MS);
+    cr_assert_eq(held_count(), HEIRS_MISSED_MAX + 10);
+    for (size_t i = 0; i < HEIRS_MISSED_MAX + 10; i++) {
+        held[i] = false;
+        heirs_miss(&heirs, &sessions[i]);
+    }
+    cr_expect_eq(heirs.missed_count, HEIRS_MISSED_MAX);
+    run(2 * HEIRS_RETRY_MS);
+    cr_expect_eq(held_count(), HEIRS_MISSED_MAX + 10);
+    cr_expect_eq(metrics_get(&metrics, WORKER_HEIRS_SEARCHES), 2);
     end();
 }
 
@@ -496,6 +665,6 @@ Test(heirs, what_is_no_cid_of_ours_is_left_alone)
     held[0] = true;
     set_members(3);
     run(4 * HEIRS_MEMBERS_MS);
-    cr_expect_eq(gifts, 0);
+    cr_expect_eq(checks, 0);
     end();
 }
