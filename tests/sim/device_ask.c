@@ -178,7 +178,10 @@ static bool is_silent(struct device *device)
     if (may_publish(sim) ||
         (!interest_is_current(device) && sim->now_ms < SIM_CALM_MS + SIM_SILENT_MS))
         return true;
-    device->sim->result.late += !interest_is_current(device);
+    if (!interest_is_current(device)) {
+        trace_line(&device->sim->trace, device->sim->now_ms, "device %zu: is LATE", device->index);
+        device->sim->result.late++;
+    }
     device->is_quiet = false;
     device->spoken_ms = sim->now_ms;
     return false;

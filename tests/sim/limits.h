@@ -16,11 +16,10 @@
 #define SIM_CALM_MS 16000        /* all faults are over */
 #define SIM_ANSWER_BOUND_MS 8000 /* from then on: for a session that is in the store */
 #define SIM_HANDSHAKE_BOUND_MS 20000
-/* Until a state is there that an observer is owed: HEIRS_STIR_MS, and what it then takes. */
+/* Until a state is there that an observer is owed. */
 #define SIM_OWED_BOUND_MS 40000
 #define SIM_END_MS (SIM_CALM_MS + SIM_OWED_BOUND_MS + SIM_ANSWER_BOUND_MS)
-#define SIM_SILENT_MS 15000 /* of calm weather, until a silent observer says something after all \
-                             */
-#define SIM_LATE_IN 50      /* seeds, of which one may have such a one */
+/* Of calm weather, until a silent observer says something after all, and is late. */
+#define SIM_SILENT_MS 15000
 
 #endif

@@ -1,4 +1,5 @@
-/* What worker/worker_core.h and its files put around struct dtls and struct coap, function by function. */
+/* What worker/worker_core.h and its files put around struct dtls and struct coap, function by
+ * function. */
 #include "tests/sim/sim.h"
 #include "worker/message.h"
 #include "worker/metrics.h"
@@ -222,11 +223,21 @@ static bool is_obliged(void *owner, const struct session *session)
     return coap_has_observer(node->coap, &(struct coap_peer){.session_id = session->id});
 }
 
-static void stir_heirs(struct node *node, const struct session *session)
+static void note_lost(void *owner, const struct session *session)
 {
-    if (node->stage == NODE_SERVING && is_obliged(node, session) &&
+    struct node *node = owner;
+    if (node->stage == NODE_SERVING && session->uses_cid && is_obliged(node, session) &&
         heirs_route(&node->heirs, &session->own_cid) == member_id(&node->member))
-        heirs_stir(&node->heirs);
+        heirs_miss(&node->heirs, &session->own_cid);
+}
+
+static void note_missed(void *owner, const struct cid *cid)
+{
+    struct node *node = owner;
+    trace_line(&node->sim->trace, node->sim->now_ms, "worker %zu: misses %s", node->index,
+               sim_name(cid));
+    if (node->stage == NODE_SERVING)
+        heirs_miss(&node->heirs, cid);
 }
 
 static void forget_session(void *owner, const struct session *session)
@@ -234,7 +245,6 @@ static void forget_session(void *owner, const struct session *session)
     struct node *node = owner;
     oracle_look(node->sim, node);
     oracle_left(node->sim, node, session);
-    stir_heirs(node, session);
     coap_forget(node->coap, session->id);
     trace_line(&node->sim->trace, node->sim->now_ms, "worker %zu: lets go of %s", node->index,
                sim_name(&session->own_cid));
@@ -248,6 +258,12 @@ static void session_claimed(void *owner, const struct cid *cid, enum store_outco
     trace_line(&node->sim->trace, node->sim->now_ms, "worker %zu: inherits %s outcome=%d",
                node->index, sim_name(cid), (int)outcome);
     heirs_claimed(&node->heirs, outcome);
+}
+
+static void session_checked(void *owner, const struct cid *cid, enum store_outcome outcome)
+{
+    struct node *node = owner;
+    heirs_checked(&node->heirs, cid, outcome);
 }
 
 static bool is_reached(void *owner)
@@ -271,10 +287,10 @@ static enum status claim_session(void *owner, const struct cid *cid)
     return dtls_claim(node->dtls, cid);
 }
 
-static void give_session(void *owner, const struct cid *cid)
+static enum status check_session(void *owner, const struct cid *cid)
 {
     struct node *node = owner;
-    dtls_give(node->dtls, cid);
+    return dtls_check(node->dtls, cid);
 }
 
 static void start_heirs(struct node *node, uint16_t id)
@@ -291,7 +307,7 @@ static void start_heirs(struct node *node, uint16_t id)
         .is_reached = is_reached,
         .holds = holds_session,
         .claim = claim_session,
-        .give = give_session,
+        .check = check_session,
         .owner = node,
     };
     status = heirs_init(&node->heirs, &options, node_clock_ms(node));
@@ -353,6 +369,9 @@ static void start_dtls(struct node *node, uint16_t id)
         .adopted = restore_session,
         .obliged = is_obliged,
         .claimed = session_claimed,
+        .checked = session_checked,
+        .lost = note_lost,
+        .missed = note_missed,
         .owner = node,
     };
     node->dtls = calloc(1, sizeof(*node->dtls));
