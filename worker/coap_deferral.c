@@ -112,8 +112,12 @@ bool coap_answer(struct coap *coap, uint64_t ticket, struct coap_now now,
         coap_count(coap, WORKER_COAP_SEPARATE);
     else
         remember(coap, deferral, &message, &writer);
+    uint64_t key = ticket;
+    enum transmission_kind kind = reply->has_observe
+                                      ? coap_observe_kind(coap, &deferral->peer, &message, &key)
+                                      : TRANSMISSION_SEPARATE;
     if (envelope.type == MESSAGE_CON)
-        transmission_send(&coap->transmissions, &deferral->peer, TRANSMISSION_SEPARATE, ticket,
+        transmission_send(&coap->transmissions, &deferral->peer, kind, key,
                           (struct octets){coap->message, writer_length(&writer)}, now.ms);
     else
         coap_send(coap, &deferral->peer, &writer);

@@ -52,10 +52,24 @@ static bool renew(void *owner, const struct coap_peer *peer, const uint8_t *mess
     return transmission_renew(&coap->transmissions, peer, (struct octets){message, length});
 }
 
+/* The replies to its registrations are not to leave either, if they wait for their turn or are
+ * repeated: their Observe option would say that it is on the list. Whoever asked for the end has
+ * the answer to that under the same token: "a client may explicitly deregister by issuing a GET
+ * request that has the Token field set to the token of the observation to be cancelled" (RFC 7641
+ * section 3.6), so it cannot expect two. */
 static void unconfirm(void *owner, const struct coap_peer *peer, uint8_t slot)
 {
     struct coap *coap = owner;
     transmission_cancel(&coap->transmissions, peer, TRANSMISSION_NOTIFICATION, slot, coap->now.ms);
+    while (transmission_cancel(&coap->transmissions, peer, TRANSMISSION_REGISTERED, slot,
+                               coap->now.ms))
+        ;
+}
+
+static bool is_replying(void *owner, const struct coap_peer *peer, uint8_t slot)
+{
+    const struct coap *coap = owner;
+    return transmission_has(&coap->transmissions, peer, TRANSMISSION_REGISTERED, slot);
 }
 
 static void ended(void *owner, const struct coap_peer *peer, uint8_t slot)
@@ -66,13 +80,14 @@ static void ended(void *owner, const struct coap_peer *peer, uint8_t slot)
 
 /* --- what comes back --- */
 
+static const enum observer_outcome outcomes[] = {
+    [TRANSMISSION_ACKED] = OBSERVER_ACKNOWLEDGED,   [TRANSMISSION_RESET] = OBSERVER_REJECTED,
+    [TRANSMISSION_TIMED_OUT] = OBSERVER_UNANSWERED, [TRANSMISSION_OUTDATED] = OBSERVER_OUTDATED,
+    [TRANSMISSION_CANCELLED] = OBSERVER_UNSENT, /* the session has gone */
+};
+
 static void settled(void *owner, const struct transmission_report *report)
 {
-    static const enum observer_outcome outcomes[] = {
-        [TRANSMISSION_ACKED] = OBSERVER_ACKNOWLEDGED,   [TRANSMISSION_RESET] = OBSERVER_REJECTED,
-        [TRANSMISSION_TIMED_OUT] = OBSERVER_UNANSWERED, [TRANSMISSION_OUTDATED] = OBSERVER_OUTDATED,
-        [TRANSMISSION_CANCELLED] = OBSERVER_UNSENT, /* the session has gone */
-    };
     struct coap *coap = owner;
     observer_confirmed(&coap->observers, &report->peer, (uint8_t)report->key,
                        outcomes[report->outcome],
@@ -84,6 +99,14 @@ static void repeats(void *owner, const struct coap_peer *peer, uint64_t key, uin
     struct coap *coap = owner;
     observer_repeats(&coap->observers, peer, (uint8_t)key,
                      (struct coap_now){now_ms, coap->now.unix_ms});
+}
+
+static void reply_settled(void *owner, const struct transmission_report *report)
+{
+    struct coap *coap = owner;
+    observer_replied(&coap->observers, &report->peer, (uint8_t)report->key,
+                     outcomes[report->outcome],
+                     (struct coap_now){report->now_ms, coap->now.unix_ms});
 }
 
 static bool reset(void *owner, const struct coap_peer *peer, uint16_t message_id)
@@ -195,6 +218,16 @@ void coap_observe_reply(struct coap *coap, const struct coap_peer *peer,
         put_observe(coap, reply, observer_number(&coap->observers, observer, reply->version));
     else if (!stays(observer, reply->code))
         observer_cancel(&coap->observers, peer, token_of(request), OBSERVER_GONE, coap->now);
+}
+
+enum transmission_kind coap_observe_kind(struct coap *coap, const struct coap_peer *peer,
+                                         const struct message *request, uint64_t *key)
+{
+    const struct observer *observer = observer_find(&coap->observers, peer, token_of(request));
+    if (!observer)
+        return TRANSMISSION_SEPARATE;
+    *key = observer->slot;
+    return TRANSMISSION_REGISTERED;
 }
 
 void coap_observe_replied(struct coap *coap, const struct coap_peer *peer,
@@ -363,13 +396,16 @@ enum status coap_observe_init(struct coap *coap)
         .confirm = confirm,
         .renew = renew,
         .unconfirm = unconfirm,
+        .is_replying = is_replying,
         .render = render,
         .ended = ended,
         .owner = coap,
     };
     const struct coap_party party = {
         .owner = coap, .settled = settled, .reset = reset, .repeats = repeats};
+    const struct coap_party replies = {.owner = coap, .settled = reply_settled};
     coap_join(coap, TRANSMISSION_NOTIFICATION, &party);
+    coap_join(coap, TRANSMISSION_REGISTERED, &replies);
     return observers_init(&coap->observers, &options, coap->now.ms);
 }
 

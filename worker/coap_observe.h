@@ -46,6 +46,10 @@ void coap_deregister(const struct resource_call *call);
 /* Puts the Observe option into the reply to a registration; one that is no success ends it. */
 void coap_observe_reply(struct coap *coap, const struct coap_peer *peer,
                         const struct message *request, struct resource_reply *reply);
+/* What that reply is as a message of its own, with Observe; its key is the relation's slot, so that
+ * it can be taken back. */
+enum transmission_kind coap_observe_kind(struct coap *coap, const struct coap_peer *peer,
+                                         const struct message *request, uint64_t *key);
 /* That reply leaves, with this code: an address that is not proven may have got 4.01 instead. */
 void coap_observe_replied(struct coap *coap, const struct coap_peer *peer,
                           const struct message *request, uint8_t code);

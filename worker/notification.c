@@ -158,7 +158,7 @@ static uint64_t confirmation_ms(const struct observers *observers, const struct 
     return soonest_ms;
 }
 
-static void set_timer(struct observers *observers, struct observer_peer *peer)
+void notification_plan(struct observers *observers, struct observer_peer *peer)
 {
     uint64_t deadline_ms = next_owed(peer) ? observers->now.ms + (uint64_t)wait_ms(observers, peer)
                                            : confirmation_ms(observers, peer);
@@ -188,7 +188,7 @@ void notification_serve(struct observers *observers, struct observer_peer *peer)
     else if (observer && has_old_estimate(observers, peer))
         peer->waited = true;
     if (!peer->confirming)
-        set_timer(observers, peer);
+        notification_plan(observers, peer);
 }
 
 /* The few bits of its generation say so for sure only as long as it cannot have missed so many. */
@@ -221,6 +221,18 @@ void notification_wake(struct observers *observers, struct observer_peer *peer)
 
 /* --- what peers answer --- */
 
+/* Who has registered again since, and has not got the answer, is interested: what it said, or did
+ * not say, was to what it had been sent before. */
+static void end_unless_renewed(struct observers *observers, struct observer *observer,
+                               const struct coap_peer *who, enum observer_end why)
+{
+    const struct observers_options *options = &observers->options;
+    if (observer->joining > 0 || options->is_replying(options->owner, who, (uint8_t)observer->slot))
+        observer->leaving = false;
+    else
+        observer_remove(observers, observer, why);
+}
+
 bool observer_reset(struct observers *observers, const struct coap_peer *who, uint16_t message_id,
                     struct coap_now now)
 {
@@ -234,7 +246,7 @@ bool observer_reset(struct observers *observers, const struct coap_peer *who, ui
     /* "When the server then sends the next notification, the client will not recognize the token in
      * the message and thus will return a Reset message. This causes the server to remove the
      * associated entry from the list of observers." (RFC 7641 section 3.6) */
-    observer_remove(observers, observer, OBSERVER_RESET);
+    end_unless_renewed(observers, observer, who, OBSERVER_RESET);
     return true;
 }
 
@@ -272,7 +284,7 @@ void observer_repeats(struct observers *observers, const struct coap_peer *who, 
 }
 
 static void take_outcome(struct observers *observers, struct observer *observer,
-                         enum observer_outcome outcome)
+                         const struct coap_peer *who, enum observer_outcome outcome)
 {
     struct observer_peer *peer = observer->peer;
     observer->confirming = false;
@@ -288,13 +300,13 @@ static void take_outcome(struct observers *observers, struct observer *observer,
             observer_remove(observers, observer, OBSERVER_GONE);
         return;
     case OBSERVER_REJECTED:
-        observer_remove(observers, observer, OBSERVER_RESET);
+        end_unless_renewed(observers, observer, who, OBSERVER_RESET);
         return;
     case OBSERVER_UNANSWERED:
         /* "if the server does not receive an acknowledgement in reply to a confirmable
          * notification, it will assume that the client is no longer interested and will eventually
          * remove the associated entry from the list of observers." (RFC 7641 section 1.2) */
-        observer_remove(observers, observer, OBSERVER_TIMED_OUT);
+        end_unless_renewed(observers, observer, who, OBSERVER_TIMED_OUT);
         return;
     case OBSERVER_OUTDATED:
         /* "Even though this does not signal consistency, it is valuable in that it signals the
@@ -322,8 +334,32 @@ void observer_confirmed(struct observers *observers, const struct coap_peer *who
     struct observer *observer = find_confirming(observers, who, slot);
     if (!observer)
         return;
-    take_outcome(observers, observer, outcome);
+    take_outcome(observers, observer, who, outcome);
     struct observer_peer *peer = observer_peer_find(observers, who);
     if (peer)
         notification_serve(observers, peer);
+}
+
+void observer_replied(struct observers *observers, const struct coap_peer *who, uint8_t slot,
+                      enum observer_outcome outcome, struct coap_now now)
+{
+    observers->now = now;
+    struct observer_peer *peer = observer_peer_find(observers, who);
+    struct observer *observer = peer ? peer->first : NULL;
+    while (observer && observer->slot != slot)
+        observer = observer->peer_next;
+    if (!observer)
+        return;
+    switch (outcome) {
+    case OBSERVER_REJECTED:
+        end_unless_renewed(observers, observer, who, OBSERVER_RESET);
+        break;
+    case OBSERVER_UNANSWERED:
+        end_unless_renewed(observers, observer, who, OBSERVER_TIMED_OUT);
+        break;
+    case OBSERVER_ACKNOWLEDGED:
+    case OBSERVER_OUTDATED:
+    case OBSERVER_UNSENT:
+        break;
+    }
 }

@@ -188,16 +188,18 @@ void observer_remove(struct observers *observers, struct observer *observer, enu
     struct observer_peer *peer = observer->peer;
     const struct observers_options *options = &observers->options;
     const struct coap_peer who = observer_peer_who(peer);
-    if (observer->confirming) {
-        options->unconfirm(options->owner, &who, (uint8_t)observer->slot);
+    bool was_waited_for = observer->confirming;
+    options->unconfirm(options->owner, &who, (uint8_t)observer->slot);
+    if (was_waited_for)
         peer->confirming = false;
-    }
     if (!peer->is_plain)
         options->ended(options->owner, &who, (uint8_t)observer->slot);
     observer_count_as(observers, ends[why]);
     free_observer(observers, observer);
     if (!peer->first)
         release_peer(observers, peer);
+    else if (was_waited_for)
+        notification_plan(observers, peer);
 }
 
 /* "If an entry with a matching endpoint/token pair is already present in the list (which, for

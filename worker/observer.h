@@ -53,7 +53,7 @@ struct observer {
     uint32_t confirming : 1;   /* its confirmable notification is outstanding */
     uint32_t leaving : 1;      /* that one was the last */
     uint32_t generation : OBSERVER_GENERATION_BITS; /* of the state that it was told last */
-    uint32_t listed : 1;       /* its peer has been told so, and over DTLS the store */
+    uint32_t listed : 1; /* its peer has been told so, and over DTLS the store */
 };
 
 struct observer_peer {
@@ -112,8 +112,11 @@ struct observers_options {
                     size_t length);
     /* From observer_repeats: this one goes in the place of that. False: no room for it. */
     bool (*renew)(void *owner, const struct coap_peer *peer, const uint8_t *message, size_t length);
-    /* The entry has gone: no more of that, and observer_confirmed is not told. */
+    /* The entry has gone: no more of that, nor of replies to its registrations; observer_confirmed
+     * and observer_replied are not told. */
     void (*unconfirm)(void *owner, const struct coap_peer *peer, uint8_t slot);
+    /* Whether a reply to one of its registrations waits, or waits for its acknowledgement. */
+    bool (*is_replying)(void *owner, const struct coap_peer *peer, uint8_t slot);
     /* Wants the present state of a subject: subject_rendered or subject_not_rendered is called,
      * once, now or later; until then the subject stays. */
     void (*render)(void *owner, struct subject *subject);
@@ -185,6 +188,10 @@ void observer_repeats(struct observers *observers, const struct coap_peer *peer,
                       struct coap_now now);
 void observer_confirmed(struct observers *observers, const struct coap_peer *peer, uint8_t slot,
                         enum observer_outcome outcome, struct coap_now now);
+/* What became of the reply to a registration, as a confirmable message of its own: that is a
+ * notification, too (RFC 7641 section 4.2). */
+void observer_replied(struct observers *observers, const struct coap_peer *peer, uint8_t slot,
+                      enum observer_outcome outcome, struct coap_now now);
 
 /* --- changes --- */
 

@@ -24,6 +24,8 @@ void notification_wake(struct observers *observers, struct observer_peer *peer);
 
 /* Asks for the subject's state, which goes round if it has changed. */
 void round_want(struct observers *observers, struct subject *subject);
+/* Sets its timer, for whom it waited for an outcome that it will not be told. */
+void notification_plan(struct observers *observers, struct observer_peer *peer);
 /* Lets go of a subject that nobody needs. */
 void round_release(struct observers *observers, struct subject *subject);
 

@@ -368,13 +368,27 @@ enum transmission_match transmission_answered(struct transmissions *transmission
     return responds ? TRANSMISSION_RESPONDED : TRANSMISSION_MATCHED;
 }
 
+/* The first that has the key; NULL: none has. */
+static struct transmission *find_message(const struct transmission_peer *peer,
+                                         enum transmission_kind kind, uint64_t key)
+{
+    struct transmission *message = peer ? peer->first : NULL;
+    while (message && (message->kind != kind || message->key != key))
+        message = message->next;
+    return message;
+}
+
+bool transmission_has(const struct transmissions *transmissions, const struct coap_peer *peer,
+                      enum transmission_kind kind, uint64_t key)
+{
+    return find_message(find_peer(transmissions, peer), kind, key) != NULL;
+}
+
 bool transmission_cancel(struct transmissions *transmissions, const struct coap_peer *peer,
                          enum transmission_kind kind, uint64_t key, uint64_t now_ms)
 {
     struct transmission_peer *to = find_peer(transmissions, peer);
-    struct transmission *message = to ? to->first : NULL;
-    while (message && (message->kind != kind || message->key != key))
-        message = message->next;
+    struct transmission *message = find_message(to, kind, key);
     if (!message)
         return false;
     drop(transmissions, to, message, now_ms);

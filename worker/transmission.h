@@ -31,6 +31,7 @@
 /* What a message of ours is, and so who is told what became of it. */
 enum transmission_kind {
     TRANSMISSION_SEPARATE,     /* the reply to a request that got an empty ACK */
+    TRANSMISSION_REGISTERED,   /* likewise, to an observer's registration: with Observe */
     TRANSMISSION_NOTIFICATION, /* to an observer */
     TRANSMISSION_REQUEST,
     TRANSMISSION_KINDS
@@ -126,8 +127,13 @@ enum transmission_match transmission_answered(struct transmissions *transmission
                                               enum transmission_outcome outcome,
                                               const struct octets *token, uint64_t now_ms);
 
-/* No more repetitions of this message, under way or waiting; nothing is reported. For a request
- * whose response has come before its ACK, an observer that has gone. */
+/* Whether one with this key is under way or waits. */
+bool transmission_has(const struct transmissions *transmissions, const struct coap_peer *peer,
+                      enum transmission_kind kind, uint64_t key);
+
+/* No more repetitions of this message, the first with this key, under way or waiting; nothing is
+ * reported. For a request whose response has come before its ACK, an observer that has gone. False:
+ * there is none. */
 bool transmission_cancel(struct transmissions *transmissions, const struct coap_peer *peer,
                          enum transmission_kind kind, uint64_t key, uint64_t now_ms);
 

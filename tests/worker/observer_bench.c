@@ -75,6 +75,13 @@ static void unconfirm(void *owner, const struct coap_peer *peer, uint8_t slot)
     ((struct observer_bench *)owner)->unconfirmed++;
 }
 
+static bool is_replying(void *owner, const struct coap_peer *peer, uint8_t slot)
+{
+    (void)peer;
+    (void)slot;
+    return ((struct observer_bench *)owner)->is_replying;
+}
+
 static void render_now(struct observer_bench *bench, struct subject *subject)
 {
     uint8_t state[64];
@@ -127,6 +134,7 @@ struct observer_bench *observer_bench_open(uint32_t confirm_s, uint8_t confirm_e
         .confirm = confirm,
         .renew = renew,
         .unconfirm = unconfirm,
+        .is_replying = is_replying,
         .render = render,
         .ended = ended,
         .owner = bench,

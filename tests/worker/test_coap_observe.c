@@ -123,6 +123,68 @@ Test(coap_observe, deregisters)
     cr_expect_eq(bench.coap.sent_count, 0);
 }
 
+/* One for each letter, which is its token. Their replies are messages of their own, since the store
+ * takes long; the first of them has left. */
+static void register_late(const char *tokens)
+{
+    struct coap_bench *coap = &bench.coap;
+    uint64_t tickets[8];
+    size_t count = strlen(tokens);
+    for (size_t i = 0; i < count; i++) {
+        const char token[2] = {tokens[i], 0};
+        const struct ask ask = {.uri = "/ps/room",
+                                .token = token,
+                                .id = (uint16_t)(9 + i),
+                                .options = {{OPTION_OBSERVE, 0, NULL}}};
+        cr_assert_eq(coap_bench_ask(coap, &coap->secured, bench.now_ms, &ask), COAP_REGISTER);
+        tickets[i] = coap->commit.ticket;
+    }
+    ps_bench_pass(&bench, COAP_SEPARATE_MS + 10);
+    cr_assert_eq(coap->sent_count, count, "empty ACKs");
+    coap->sent_count = 0;
+    for (size_t i = 0; i < count; i++)
+        coap_registered(coap->coap, tickets[i], COAP_STORED);
+    ps_bench_pass(&bench, 5);
+    ps_bench_told(&bench);
+    cr_assert_eq(bench.message.type, MESSAGE_CON);
+    cr_assert_eq(bench.message.code, CODE_CONTENT);
+    cr_assert_eq(bench.message.token[0], tokens[0]);
+}
+
+/* "a client may explicitly deregister" (RFC 7641 section 3.6): what waits for its turn (NSTART)
+ * would tell it that it observes. */
+Test(coap_observe, an_end_takes_back_the_replies_that_wait_for_their_turn)
+{
+    register_late("tuuv");
+    const uint16_t first = bench.message.id;
+    cr_expect_eq(ps_bench_observe(&bench, "/ps/room", "u", 1), CODE_CONTENT);
+    cr_expect_null(ps_bench_option(&bench, OPTION_OBSERVE));
+    bench.message.id = first;
+    ps_bench_settle(&bench, MESSAGE_ACK);
+    ps_bench_told(&bench);
+    cr_expect_eq(bench.message.token_length, 1);
+    cr_expect_eq(bench.message.token[0], 'v');
+    ps_bench_settle(&bench, MESSAGE_ACK);
+    ps_bench_pass(&bench, 200000);
+    cr_expect_eq(bench.coap.sent_count, 0);
+}
+
+Test(coap_observe, an_end_ends_the_repetitions_of_a_reply)
+{
+    register_late("t");
+    cr_expect_eq(ps_bench_observe(&bench, "/ps/room", "t", 1), CODE_CONTENT);
+    ps_bench_pass(&bench, 200000);
+    cr_expect_eq(bench.coap.sent_count, 0);
+}
+
+Test(coap_observe, a_reset_of_the_reply_ends_it)
+{
+    register_late("t");
+    ps_bench_settle(&bench, MESSAGE_RST);
+    cr_expect_not(coap_has_observer(bench.coap.coap, &bench.coap.secured));
+    cr_expect_eq(bench.coap.unsaved_count, 1);
+}
+
 Test(coap_observe, a_reset_ends_it)
 {
     ps_bench_observe(&bench, "/ps/room", "t", 0);

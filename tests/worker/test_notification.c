@@ -402,6 +402,62 @@ Test(notification, an_entry_that_goes_takes_its_message_along)
     cr_expect_eq(observers_count(&bench->observers), 1);
 }
 
+/* NSTART is for what is outstanding, and what was taken back is not. */
+Test(notification, an_entry_that_goes_lets_the_others_of_its_peer_go_on)
+{
+    bench = observer_bench_open(3600, 1);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_join(bench, 1, "u", "/b");
+    observer_bench_change(bench, "/a", "1");
+    cr_expect_str_eq(observer_bench_take(bench, 1)->token, "t");
+    observer_bench_change(bench, "/b", "2");
+    observer_bench_take(bench, 0);
+    const struct coap_peer peer = observer_bench_peer(bench, 1);
+    observer_cancel(&bench->observers, &peer, (struct octets){(const uint8_t *)"t", 1},
+                    OBSERVER_DEREGISTERED, observer_bench_now(bench));
+    observer_bench_pass(bench, 50);
+    cr_expect_str_eq(observer_bench_take(bench, 1)->token, "u");
+}
+
+/* What it did not acknowledge, or reset, it was sent before it asked again. */
+Test(notification, whoever_has_registered_again_since_stays)
+{
+    bench = observer_bench_open(3600, 1);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_change(bench, "/a", "1");
+    struct observer_bench_sent sent = *observer_bench_take(bench, 1);
+    bench->is_replying = true;
+    observer_bench_confirmed(bench, &sent, OBSERVER_UNANSWERED);
+    observer_bench_change(bench, "/a", "2");
+    sent = *observer_bench_take(bench, 1);
+    observer_bench_confirmed(bench, &sent, OBSERVER_REJECTED);
+    cr_expect_eq(observers_count(&bench->observers), 1);
+    cr_expect_eq(bench->ended_count, 0);
+    observer_bench_change(bench, "/a", "3");
+    sent = *observer_bench_take(bench, 1);
+    bench->is_replying = false;
+    observer_bench_confirmed(bench, &sent, OBSERVER_UNANSWERED);
+    cr_expect_eq(observers_count(&bench->observers), 0);
+    cr_expect_eq(bench->ended_count, 1);
+}
+
+Test(notification, the_reply_to_a_registration_counts_as_one)
+{
+    static const enum observer_outcome outcomes[] = {OBSERVER_ACKNOWLEDGED, OBSERVER_UNSENT,
+                                                     OBSERVER_REJECTED, OBSERVER_UNANSWERED};
+    bench = observer_bench_open(3600, 1);
+    for (size_t i = 0; i < 4; i++) {
+        const struct coap_peer peer = observer_bench_peer(bench, 1 + i);
+        observer_bench_join(bench, 1 + i, "t", "/a");
+        observer_replied(&bench->observers, &peer, 1, outcomes[i], observer_bench_now(bench));
+        cr_expect(observers_has_peer(&bench->observers, &peer), "of another slot");
+        observer_replied(&bench->observers, &peer, 0, outcomes[i], observer_bench_now(bench));
+        cr_expect_eq(observers_has_peer(&bench->observers, &peer), i < 2, "%zu", i);
+    }
+    cr_expect_eq(observer_bench_count(bench, WORKER_OBSERVERS_ENDED_RESET), 1);
+    cr_expect_eq(observer_bench_count(bench, WORKER_OBSERVERS_ENDED_TIMEOUT), 1);
+}
+
 Test(notification, where_no_confirmable_one_has_room_it_is_tried_again)
 {
     bench = observer_bench_open(3600, 1);

@@ -213,6 +213,25 @@ Test(transmission, measures_the_round_trip)
     }
 }
 
+Test(transmission, what_is_under_way_is_known_by_kind_and_key)
+{
+    struct transmission_bench bench;
+    transmission_bench_open(&bench, 1, 4);
+    const struct coap_peer *peer = &bench.peers[1];
+    const struct transmissions *transmissions = &bench.transmissions;
+    cr_expect_not(transmission_has(transmissions, peer, TRANSMISSION_REQUEST, 1001));
+    transmission_bench_send(&bench, peer, MESSAGE_CON, 1, 0);
+    transmission_bench_send(&bench, peer, MESSAGE_CON, 2, 0);
+    cr_expect(transmission_has(transmissions, peer, TRANSMISSION_REQUEST, 1001));
+    cr_expect(transmission_has(transmissions, peer, TRANSMISSION_REQUEST, 1002), "it waits");
+    cr_expect_not(transmission_has(transmissions, peer, TRANSMISSION_REQUEST, 1003));
+    cr_expect_not(transmission_has(transmissions, peer, TRANSMISSION_REGISTERED, 1001));
+    cr_expect_not(transmission_has(transmissions, &bench.peers[2], TRANSMISSION_REQUEST, 1001));
+    transmission_bench_answer(&bench, peer, 1, TRANSMISSION_ACKED, NULL);
+    cr_expect_not(transmission_has(transmissions, peer, TRANSMISSION_REQUEST, 1001));
+    transmission_bench_close(&bench);
+}
+
 /* Messages and their ACKs are lost and doubled: each message is settled once, in order, and what
  * was acknowledged was sent. */
 Test(transmission, a_lossy_network)
