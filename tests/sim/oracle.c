@@ -38,6 +38,7 @@ void oracle_free(struct oracle *oracle)
     free(oracle->holdings);
     free(oracle->histories);
     free(oracle->changes);
+    free(oracle->wishes);
     free(oracle->ended);
     free(oracle->told);
     protector_free(&oracle->protector);

@@ -101,6 +101,15 @@ struct ended {
     uint8_t token[INTEREST_TOKEN_LENGTH];
 };
 
+/* The newest GET with Observe of this token that has come to a worker. */
+struct wish {
+    uint64_t life;
+    uint64_t session_id;
+    uint8_t token[INTEREST_TOKEN_LENGTH];
+    bool registers;
+    uint16_t message_id;
+};
+
 /* A confirmable state that has left a worker: what it repeats of that later tells nothing new. */
 struct told {
     uint64_t life;
@@ -118,6 +127,8 @@ struct oracle {
     size_t history_count;
     struct change *changes;
     size_t change_count;
+    struct wish *wishes;
+    size_t wish_count;
     struct ended *ended;
     size_t ended_count;
     struct told *told;

@@ -105,6 +105,43 @@ static struct ended *find_ended(struct oracle *oracle, const struct node *node,
     return NULL;
 }
 
+static struct wish *find_wish(struct oracle *oracle, const struct node *node,
+                              const struct session *session, const struct message *message)
+{
+    for (size_t i = 0; i < oracle->wish_count; i++) {
+        struct wish *wish = &oracle->wishes[i];
+        if (wish->life == node->life && wish->session_id == session->id &&
+            memcmp(wish->token, message->token, INTEREST_TOKEN_LENGTH) == 0)
+            return wish;
+    }
+    return NULL;
+}
+
+static void note_wish(struct oracle *oracle, const struct node *node, const struct session *session,
+                      const struct message *message, bool registers)
+{
+    struct wish *wish = find_wish(oracle, node, session, message);
+    if (!wish) {
+        oracle->wishes =
+            backend_append(oracle->wishes, &oracle->wish_count, sizeof(*oracle->wishes));
+        wish = &oracle->wishes[oracle->wish_count - 1];
+        *wish = (struct wish){.life = node->life, .session_id = session->id};
+        memcpy(wish->token, message->token, INTEREST_TOKEN_LENGTH);
+    }
+    wish->registers = registers;
+    wish->message_id = message->id;
+}
+
+/* A reply without Observe tells of an end, unless the observer has registered since (a late copy
+ * does so, too), and it is not the reply to that. */
+static bool tells_of_end(struct oracle *oracle, const struct node *node,
+                         const struct session *session, const struct message *message)
+{
+    const struct wish *wish = find_wish(oracle, node, session, message);
+    return !wish || !wish->registers ||
+           (message->type == MESSAGE_ACK && message->id == wish->message_id);
+}
+
 /* Its Observe option: 0, 1, a number; UINT32_MAX without one. */
 static uint32_t observe_of(const struct message *message)
 {
@@ -123,6 +160,8 @@ void oracle_asked(struct sim *sim, const struct node *node, const struct session
         message.token_length != INTEREST_TOKEN_LENGTH)
         return;
     struct ended *ended = find_ended(&sim->oracle, node, session, &message);
+    if (observe_of(&message) <= 1)
+        note_wish(&sim->oracle, node, session, &message, observe_of(&message) == 0);
     if (observe_of(&message) == 0 && ended)
         *ended = sim->oracle.ended[--sim->oracle.ended_count];
 }
@@ -158,7 +197,7 @@ void oracle_said(struct sim *sim, const struct node *node, const struct session 
                          sim_name(&session->own_cid));
         return;
     }
-    if (ended)
+    if (ended || !tells_of_end(oracle, node, session, &message))
         return;
     oracle->ended = backend_append(oracle->ended, &oracle->ended_count, sizeof(*oracle->ended));
     struct ended *added = &oracle->ended[oracle->ended_count - 1];
