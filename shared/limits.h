@@ -173,6 +173,8 @@
 #define ECHO_CLOCK_SKEW_S 10    /* between workers */
 #define EVENT_PAYLOAD_MAX 1024 /* octets of one POST to /events; more: 4.13 */
 
+#define RELATIONS_REMOVED_MAX 256 /* that the store has not confirmed to be rid of */
+#define RELATION_RETRY_MS 1000    /* before it is asked again */
 #define RELATIONS_PER_SESSION_MAX 32     /* Observe relations in both roles */
 
 /* Observe, as server; full: the answer has no Observe, "observers refused" */

@@ -153,8 +153,9 @@ struct relation_value;
 MUST_USE enum status coap_restore_observer(struct coap *coap, const struct coap_peer *peer,
                                            uint8_t slot, const struct relation_value *value,
                                            struct coap_now now);
-/* Whether the peer observes anything. */
+/* Whether the peer observes anything; whether it does so in this slot. */
 bool coap_has_observer(const struct coap *coap, const struct coap_peer *peer);
+bool coap_has_observer_in(const struct coap *coap, const struct coap_peer *peer, uint8_t slot);
 
 /* An empty confirmable message, which a peer answers with RST (RFC 7252 section 4.3): the path
  * check. The message id comes from the caller, who keeps it with the session. */

@@ -279,6 +279,11 @@ bool coap_has_observer(const struct coap *coap, const struct coap_peer *peer)
     return observers_has_peer(&coap->observers, peer);
 }
 
+bool coap_has_observer_in(const struct coap *coap, const struct coap_peer *peer, uint8_t slot)
+{
+    return observers_has_slot(&coap->observers, peer, slot);
+}
+
 /* --- states --- */
 
 /* The request that an observer of the subject would make. */

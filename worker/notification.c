@@ -124,9 +124,14 @@ static void tell(struct observers *observers, struct observer *observer)
 
 /* --- when --- */
 
+static bool may_be_told(const struct observer *observer)
+{
+    return observer->joining == 0 && !observer->leaving;
+}
+
 static bool can_be_told(const struct observer *observer)
 {
-    return observer->joining == 0 && observer->subject->state && !observer->leaving;
+    return may_be_told(observer) && observer->subject->state;
 }
 
 static struct observer *next_owed(const struct observer_peer *peer)
@@ -208,13 +213,22 @@ void notification_owe(struct observers *observers, struct observer *observer)
     observer->owed = true;
 }
 
+/* A state that has not changed since it was registered for has not been rendered either. */
+static void want_missing(struct observers *observers, struct subject *subject)
+{
+    if (!subject->state && !subject->rendering && !wheel_is_set(&subject->retry))
+        round_want(observers, subject);
+}
+
 void notification_wake(struct observers *observers, struct observer_peer *peer)
 {
     for (struct observer *observer = peer->first; observer; observer = observer->peer_next) {
         /* One that is outstanding is the confirmation. */
-        if (can_be_told(observer) && !observer->confirming &&
-            is_confirmation_due(observers, observer))
-            observer->owed = true;
+        if (!may_be_told(observer) || observer->confirming ||
+            !is_confirmation_due(observers, observer))
+            continue;
+        observer->owed = true;
+        want_missing(observers, observer->subject);
     }
     notification_serve(observers, peer);
 }

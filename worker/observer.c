@@ -322,10 +322,10 @@ static void resume(struct observers *observers, struct observer *observer,
     observer->owed = !value->has_number || value->number != subject->number;
     observer->doubtful = true;
     observer->listed = true;
-    if (subject->state)
-        notification_serve(observers, observer->peer);
-    else
+    if (!subject->state)
         round_want(observers, subject);
+    /* Who is owed nothing has to confirm some time all the same. */
+    notification_serve(observers, observer->peer);
 }
 
 enum status observer_restore(struct observers *observers, const struct coap_peer *who, uint8_t slot,
@@ -383,6 +383,13 @@ void observers_forget(struct observers *observers, const struct coap_peer *who)
 bool observers_has_peer(const struct observers *observers, const struct coap_peer *peer)
 {
     return observer_peer_find(observers, peer) != NULL;
+}
+
+bool observers_has_slot(const struct observers *observers, const struct coap_peer *peer,
+                        uint8_t slot)
+{
+    const struct observer_peer *found = observer_peer_find(observers, peer);
+    return found && !(free_slots(found) & UINT32_C(1) << slot);
 }
 
 size_t observers_count(const struct observers *observers)

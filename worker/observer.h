@@ -175,6 +175,8 @@ void observer_describe(const struct observer *observer, struct coap_now now,
 void observers_forget(struct observers *observers, const struct coap_peer *peer);
 /* Whether the peer is told of anything. */
 bool observers_has_peer(const struct observers *observers, const struct coap_peer *peer);
+bool observers_has_slot(const struct observers *observers, const struct coap_peer *peer,
+                        uint8_t slot);
 size_t observers_count(const struct observers *observers);
 
 /* --- what the peer says to a notification --- */

@@ -224,6 +224,7 @@ void worker_run(struct worker *worker, uint64_t now_ms)
     heirs_run(&worker->heirs, now_ms);
     ps_run(worker->ps, now_ms);
     client_run(&worker->client, now_ms);
+    relations_run(&worker->relations, now_ms);
     coap_run(worker->coap, now);
     uplink_set_health(worker->uplink, worker_id(worker),
                       worker->stage == WORKER_SERVING ? FRAME_STATE_SERVING : FRAME_STATE_DRAINING,
@@ -247,5 +248,6 @@ uint64_t worker_next_ms(const struct worker *worker)
     next_ms = sooner(next_ms, heirs_next_ms(&worker->heirs));
     next_ms = sooner(next_ms, ps_next_ms(worker->ps));
     next_ms = sooner(next_ms, client_next_ms(&worker->client));
+    next_ms = sooner(next_ms, relations_next_ms(&worker->relations));
     return sooner(next_ms, sooner(dtls_next_ms(&worker->dtls), coap_next_ms(worker->coap)));
 }

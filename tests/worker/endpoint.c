@@ -154,6 +154,15 @@ static enum status save_exchange(struct store *store, uint64_t fence,
                 store_save_exchange(self->memory, fence, exchange, event, waiter));
 }
 
+static enum status save_relation(struct store *store, uint64_t fence,
+                                 const struct store_relation *relation, struct octets event,
+                                 const struct store_waiter *waiter)
+{
+    struct breaking_store *self = breaking(store);
+    return PASS(self, self->breakage.relations, waiter,
+                store_save_relation(self->memory, fence, relation, event, waiter));
+}
+
 static enum status remove_session(struct store *store, uint64_t fence,
                                   const struct store_waiter *waiter)
 {
@@ -227,6 +236,7 @@ static const struct store_engine engine = {
     .lease_sequences = lease_sequences,
     .save_mark = save_mark,
     .save_exchange = save_exchange,
+    .save_relation = save_relation,
     .remove_session = remove_session,
     .lease_nonces = lease_nonces,
     .run = run,
@@ -319,6 +329,7 @@ static void count_adopted(void *owner, struct session *session, const struct sto
     struct endpoint *endpoint = owner;
     (void)session;
     endpoint->exchanges += claimed->exchange_count;
+    endpoint->relations += claimed->relation_count;
     endpoint->adopted++;
 }
 

@@ -52,8 +52,9 @@ struct endpoint {
     enum store_outcome claim_outcome;
     size_t checked; /* answers to dtls_check */
     enum store_outcome check_outcome;
-    size_t lost;   /* sessions that others have */
-    size_t missed; /* claims that failed */
+    size_t relations; /* that came with adopted sessions */
+    size_t lost;      /* sessions that others have */
+    size_t missed;    /* claims that failed */
 };
 
 void endpoint_open(struct endpoint *endpoint, const struct endpoint_options *options);
@@ -79,6 +80,7 @@ struct endpoint_breakage {
     bool nonces;
     bool claims;
     bool marks;
+    bool relations;
     const char *trouble;
     bool full;   /* no question is taken at all */
     bool silent; /* questions are taken, their answers wait */

@@ -157,13 +157,28 @@ Test(notification, one_in_a_day_is_confirmable_changed_or_not)
     cr_expect_eq(observer_bench_take(bench, 1)->type, MESSAGE_NON);
 }
 
-Test(notification, of_a_resource_that_was_never_rendered_a_day_passes_too)
+/* It has not changed since, so that nobody has asked for its state. */
+Test(notification, of_a_resource_that_was_never_rendered_too)
 {
     bench = observer_bench_open(60, 0);
     observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_join(bench, 2, "t", "/a");
     bench->renders_later = true;
+    observer_bench_pass(bench, 59000);
+    cr_expect_eq(bench->renders, 0);
     observer_bench_pass(bench, 600000);
     observer_bench_take(bench, 0);
+    cr_expect_eq(bench->renders, 1, "once for all, and once only while it takes");
+    observer_bench_render(bench);
+    observer_bench_pass(bench, 2000);
+    cr_assert_eq(bench->sent_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct observer_bench_sent sent = bench->sent[i];
+        cr_expect_eq(sent.type, MESSAGE_CON);
+        cr_expect_str_eq(sent.payload, "first");
+        observer_bench_confirmed(bench, &sent, i ? OBSERVER_UNANSWERED : OBSERVER_ACKNOWLEDGED);
+    }
+    cr_expect_eq(observers_count(&bench->observers), 1);
 }
 
 /* "if the server does not receive an acknowledgement in reply to a confirmable notification, it

@@ -251,6 +251,23 @@ Test(observer, an_heir_says_nothing_of_what_is_as_it_was)
     cr_expect_eq(observer_bench_take(bench, 1)->type, MESSAGE_CON, "does it live?");
 }
 
+/* Nothing is owed to it, and it has to confirm some time all the same. */
+Test(observer, an_heir_finds_out_who_is_there_though_nothing_changes)
+{
+    observer_bench_join(bench, 1, "t", "/a");
+    struct relation_value value = describe(1, "t");
+    value.target = octets_of("/a");
+    const struct coap_peer peer = observer_bench_peer(bench, 1);
+    observers_forget(&bench->observers, &peer);
+    cr_expect_eq(restore(1, 0, &value), STATUS_OK);
+    observer_bench_pass(bench, UINT64_C(3601) * 1000);
+    const struct observer_bench_sent sent = *observer_bench_take(bench, 1);
+    cr_expect_eq(sent.type, MESSAGE_CON);
+    observer_bench_confirmed(bench, &sent, OBSERVER_UNANSWERED);
+    cr_expect_eq(observers_count(&bench->observers), 0);
+    cr_expect_eq(bench->ended_count, 1);
+}
+
 /* Two that the dead worker left at different states of one resource. */
 Test(observer, an_heir_tells_whom_it_has_to)
 {
