@@ -241,7 +241,8 @@ static void save_relation(struct backend *backend, struct stored_session *sessio
                           const struct question *question)
 {
     assert(question->slot < RELATIONS_PER_SESSION_MAX);
-    if (backend->broken != RULE_RELATION)
+    bool is_removal = question->first.length == 0;
+    if (backend->broken != RULE_RELATION && !(backend->broken == RULE_REMOVAL && is_removal))
         replace(&session->relations[question->slot], question->first);
     log_event(backend, question->second);
 }

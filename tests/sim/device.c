@@ -198,8 +198,15 @@ static void turn(struct device *device)
         device_talk(device);
 }
 
+bool device_is_deaf(const struct device *device)
+{
+    return device->deaf_ms > 0 && device->sim->now_ms >= device->deaf_ms;
+}
+
 void device_step(struct device *device, struct step *step)
 {
+    if (device_is_deaf(device))
+        return;
     if (step->kind == STEP_DEVICE_DATAGRAM)
         take_datagram(device, step);
     else
@@ -208,7 +215,7 @@ void device_step(struct device *device, struct step *step)
 
 void device_rebind(struct device *device)
 {
-    if (!device->has_cid || !device->is_open || !device->peer.connected)
+    if (!device->has_cid || !device->is_open || !device->peer.connected || device_is_deaf(device))
         return;
     device->peer.address.port =
         (uint16_t)(device->peer.address.port + 100 + draw_between(&device->sim->faults, 0, 1));
@@ -217,12 +224,14 @@ void device_rebind(struct device *device)
 
 void device_restart(struct device *device)
 {
-    if (device->is_open)
+    if (device->is_open && !device_is_deaf(device))
         begin_handshake(device);
 }
 
 void device_calm(struct device *device)
 {
+    if (device_is_deaf(device))
+        return;
     device->spoken_ms = device->sim->now_ms;
     device->was_connected = device->is_open && device->peer.connected;
     if (device->was_connected) {

@@ -63,6 +63,7 @@ struct device {
     bool is_quiet;                            /* says nothing as long as it waits for states */
     struct interest interests[INTERESTS_MAX]; /* of this session */
     size_t interest_count;
+    uint64_t deaf_ms;   /* since then it hears and says nothing, for good; 0: never */
     bool was_connected; /* when the faults were over */
     uint64_t spoken_ms; /* since when it waits for an answer in calm weather */
     size_t calm_answers;
@@ -75,6 +76,7 @@ void device_free(struct device *device);
 void device_tell_identities(const struct sim *sim, struct identities *identities);
 void device_store_identities(struct sim *sim);
 
+bool device_is_deaf(const struct device *device);
 void device_step(struct device *device, struct step *step);
 /* Its NAT gives it another port. Not for one without CID, which has no other name. */
 void device_rebind(struct device *device);

@@ -19,6 +19,10 @@
 /* Until a state is there that an observer is owed. */
 #define SIM_OWED_BOUND_MS 40000
 #define SIM_END_MS (SIM_CALM_MS + SIM_OWED_BOUND_MS + SIM_ANSWER_BOUND_MS)
+/* Until whoever hears nothing any more is told nothing: a notification comes within 10 s, and is
+ * given up after 95 s; it may begin anew with another worker. */
+#define SIM_DEAF_BOUND_MS 600000
+#define SIM_DEAF_LATEST_MS 20000
 /* Of calm weather, until a silent observer says something after all, and is late. */
 #define SIM_SILENT_MS 15000
 

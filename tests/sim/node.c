@@ -48,6 +48,7 @@ static void plan(struct node *node)
         next_ms = sooner(next_ms, dtls_next_ms(node->dtls));
         next_ms = sooner(next_ms, heirs_next_ms(&node->heirs));
         next_ms = sooner(next_ms, ps_next_ms(node->ps));
+        next_ms = sooner(next_ms, relations_next_ms(&node->relations));
         next_ms = sooner(next_ms, coap_next_ms(node->coap));
     }
     if (next_ms == UINT64_MAX)
@@ -178,6 +179,7 @@ static void run(struct node *node)
         dtls_run(node->dtls, now.ms);
         heirs_run(&node->heirs, now.ms);
         ps_run(node->ps, now.ms);
+        relations_run(&node->relations, now.ms);
         coap_run(node->coap, now);
         oracle_look(node->sim, node);
     }

@@ -429,12 +429,16 @@ void oracle_acknowledged(struct sim *sim, uint16_t message_id, const char *paylo
                      message_id, payload);
 }
 
-uint64_t oracle_fence(struct sim *sim, const struct device *device)
+static const struct stored_session *stored_of(struct sim *sim, const struct device *device)
 {
     struct cid cid = peer_server_cid(&device->peer);
-    const struct stored_session *stored =
-        device->has_cid ? backend_find(&sim->backend, &cid)
-                        : backend_find_address(&sim->backend, &device->peer.address);
+    return device->has_cid ? backend_find(&sim->backend, &cid)
+                           : backend_find_address(&sim->backend, &device->peer.address);
+}
+
+uint64_t oracle_fence(struct sim *sim, const struct device *device)
+{
+    const struct stored_session *stored = stored_of(sim, device);
     return stored ? stored->fence : 0;
 }
 
@@ -445,15 +449,71 @@ void oracle_connected(struct sim *sim, struct device *device)
                      "device %zu has a session that the store does not have", device->index);
 }
 
+/* --- who hears nothing --- */
+
+/* Of one without CID any of its address: a handshake that it has given up may end later, and have
+ * the address from then on. */
+static bool is_of(struct sim *sim, const struct device *device,
+                  const struct stored_session *session)
+{
+    if (device->has_cid)
+        return stored_of(sim, device) == session;
+    return address_equal(&session->address, &device->peer.address);
+}
+
+static bool is_listened_to(struct sim *sim, const struct stored_session *session)
+{
+    for (size_t i = 0; i < sim->device_count; i++) {
+        const struct device *device = &sim->devices[i];
+        if (device->is_open && device->peer.connected && !device_is_deaf(device) &&
+            is_of(sim, device, session))
+            return true;
+    }
+    return false;
+}
+
+static bool is_told(struct sim *sim, const struct stored_session *stored)
+{
+    for (size_t slot = 0; slot < RELATIONS_PER_SESSION_MAX; slot++) {
+        if (stored->relations[slot].length > 0)
+            return true;
+    }
+    for (size_t i = 0; i < SIM_NODES; i++) {
+        struct dtls *dtls = sim->nodes[i].dtls;
+        const struct session *held =
+            dtls ? session_by_cid(&dtls->sessions, stored->cid.bytes, stored->cid.length) : NULL;
+        if (held &&
+            coap_has_observer(sim->nodes[i].coap, &(struct coap_peer){.session_id = held->id}))
+            return true;
+    }
+    return false;
+}
+
+const struct stored_session *oracle_find_told(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->backend.session_count; i++) {
+        const struct stored_session *stored = &sim->backend.sessions[i];
+        if (!stored->is_gone && is_told(sim, stored) && !is_listened_to(sim, stored))
+            return stored;
+    }
+    return NULL;
+}
+
+/* --- the end --- */
+
 void oracle_end(struct sim *sim)
 {
     for (size_t i = 0; i < sim->device_count; i++) {
         const struct device *device = &sim->devices[i];
-        if (device->calm_answers == 0)
+        if (device->calm_answers == 0 && !device_is_deaf(device))
             sim_violated(sim, INVARIANT_SESSION, "device %zu (%s, %s) had no answer for %llu ms", i,
                          device->has_cid ? "CID" : "no CID",
                          device->was_connected ? "connected" : "handshake",
                          (unsigned long long)(sim->now_ms - SIM_CALM_MS));
     }
     oracle_end_topics(sim);
+    const struct stored_session *told = sim->has_deaf ? oracle_find_told(sim) : NULL;
+    if (told)
+        sim_violated(sim, INVARIANT_DEAF, "%s is told of something, and nobody is there",
+                     sim_name(&told->cid));
 }

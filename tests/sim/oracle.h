@@ -31,7 +31,8 @@ struct session;
     X(SESSION, "session", "a session that is in the store is served, without a handshake")       \
     X(OWED, "owed", "who observes a topic learns its newest state, however workers come and go") \
     X(ORDER, "order", "a state has the store's number, and what counts as newer is newer")       \
-    X(CANCEL, "cancel", "what a worker was asked to end it tells nobody of")
+    X(CANCEL, "cancel", "what a worker was asked to end it tells nobody of")                     \
+    X(DEAF, "deaf", "who hears nothing any more is off every list in the end")
 
 enum invariant {
 #define INVARIANT_ENUM(id, name, what) INVARIANT_##id,
@@ -178,6 +179,10 @@ void oracle_confirmed(struct sim *sim, size_t topic, const char *payload);
 size_t oracle_newest_change(const struct sim *sim, size_t topic);
 /* Whoever knows less than the newest state of what it observes is owed it. */
 void oracle_end_topics(struct sim *sim);
+struct stored_session;
+/* A session that nobody has any more, with somebody who tells it of something: a worker, or an heir
+ * to come, since the store has its relation. NULL: there is none. */
+const struct stored_session *oracle_find_told(struct sim *sim);
 /* Of a device's session in the store; 0: it is not there. */
 uint64_t oracle_fence(struct sim *sim, const struct device *device);
 

@@ -14,6 +14,7 @@
     X(EXCHANGE, "exchange", "a claim does not tell what was answered before")                \
     X(ATOMIC, "atomic", "an event is logged without its exchange")                           \
     X(RELATION, "relation", "an Observe relation is confirmed and not stored")               \
+    X(REMOVAL, "removal", "the end of a relation is confirmed and not stored")               \
     X(HEIR, "heir", "a claim does not tell who observes what")                               \
     X(OBLIGED, "obliged", "the list of sessions with relations is empty")                    \
     X(NUMBER, "number", "a topic is read with the number of another's newer change")

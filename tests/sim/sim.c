@@ -103,6 +103,16 @@ static void fill_topics(void)
     }
 }
 
+/* In some runs, which take longer. */
+static void draw_deaf(void)
+{
+    struct device *device = &sim.devices[draw_between(&sim.fate, 0, sim.device_count - 1)];
+    if (sim.options.calm || !draw_chance(&sim.fate, 125) || device->topics == 0)
+        return;
+    sim.has_deaf = true;
+    device->deaf_ms = draw_between(&sim.fate, SIM_FAULTS_FROM_MS, SIM_DEAF_LATEST_MS);
+}
+
 static void begin(const struct sim_options *options)
 {
     memset(&sim, 0, sizeof(sim));
@@ -112,6 +122,7 @@ static void begin(const struct sim_options *options)
     draw_init(&sim.net, options->seed, 1);
     draw_init(&sim.faults, options->seed, 2);
     draw_init(&sim.people, options->seed, 3);
+    draw_init(&sim.fate, options->seed, 4);
     draw_octets(&sim.faults, &sim.key, sizeof(sim.key));
     sim.backend.broken = options->broken;
     oracle_init(&sim.oracle);
@@ -119,6 +130,7 @@ static void begin(const struct sim_options *options)
     weather_init(&sim, !options->calm);
     for (size_t i = 0; i < sim.device_count; i++)
         device_init(&sim.devices[i], &sim, i);
+    draw_deaf();
     device_store_identities(&sim);
     draw_cluster();
     fill_topics();
@@ -192,6 +204,8 @@ static bool is_done(void)
     bool is_complete = true;
     for (size_t i = 0; i < sim.device_count; i++) {
         const struct device *device = &sim.devices[i];
+        if (device_is_deaf(device))
+            continue;
         uint64_t bound_ms = device->was_connected ? SIM_ANSWER_BOUND_MS : SIM_HANDSHAKE_BOUND_MS;
         bool is_late = sim.now_ms > device->spoken_ms + bound_ms;
         if (is_late && !device->is_quiet && device->calm_answers == 0)
@@ -199,6 +213,8 @@ static bool is_done(void)
         is_complete = is_complete && device->calm_answers > 1 && device->calm_changes > 0 &&
                       interest_is_current(device);
     }
+    if (is_complete && sim.has_deaf)
+        is_complete = sim.now_ms > SIM_DEAF_LATEST_MS && oracle_find_told(&sim) == NULL;
     return is_complete;
 }
 
@@ -206,6 +222,7 @@ struct sim_result sim_run(const struct sim_options *options)
 {
     log_set_level(LOG_ERROR);
     begin(options);
+    uint64_t end_ms = sim.has_deaf ? SIM_CALM_MS + SIM_DEAF_BOUND_MS : SIM_END_MS;
     struct step *step;
     while (sim.result.violated == INVARIANT_NONE && (step = steps_take(&sim.steps))) {
         sim.now_ms = step->due_ms;
@@ -213,7 +230,7 @@ struct sim_result sim_run(const struct sim_options *options)
             calm_down();
         if (carry_out(step))
             step_free(step);
-        if (sim.now_ms > SIM_END_MS || (sim.is_calm && is_done()))
+        if (sim.now_ms > end_ms || (sim.is_calm && is_done()))
             break;
     }
     if (sim.result.violated == INVARIANT_NONE)

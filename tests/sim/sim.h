@@ -43,11 +43,13 @@ struct sim {
     uint64_t now_ms;
     uint64_t lives; /* processes started so far */
     bool is_calm;
+    bool has_deaf; /* a device hears nothing any more, from some time on */
     struct cluster_key key;
     struct steps steps;
     struct trace trace;
     struct draw net;
     struct draw faults;
+    struct draw fate;          /* who goes deaf */
     struct draw people;        /* what devices do and when */
     struct coap_timing timing; /* of workers, as is observe */
     struct coap_observe observe;
