@@ -66,10 +66,11 @@ static void unconfirm(void *owner, const struct coap_peer *peer, uint8_t slot)
         ;
 }
 
-static bool is_replying(void *owner, const struct coap_peer *peer, uint8_t slot)
+static bool is_replying(void *owner, const struct coap_peer *peer, uint8_t slot,
+                        uint16_t *message_id)
 {
     const struct coap *coap = owner;
-    return transmission_has(&coap->transmissions, peer, TRANSMISSION_REGISTERED, slot);
+    return transmission_find(&coap->transmissions, peer, TRANSMISSION_REGISTERED, slot, message_id);
 }
 
 static void ended(void *owner, const struct coap_peer *peer, uint8_t slot)
@@ -104,7 +105,7 @@ static void repeats(void *owner, const struct coap_peer *peer, uint64_t key, uin
 static void reply_settled(void *owner, const struct transmission_report *report)
 {
     struct coap *coap = owner;
-    observer_replied(&coap->observers, &report->peer, (uint8_t)report->key,
+    observer_replied(&coap->observers, &report->peer, (uint8_t)report->key, report->message_id,
                      outcomes[report->outcome],
                      (struct coap_now){report->now_ms, coap->now.unix_ms});
 }

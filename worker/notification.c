@@ -236,12 +236,23 @@ void notification_wake(struct observers *observers, struct observer_peer *peer)
 /* --- what peers answer --- */
 
 /* Who has registered again since, and has not got the answer, is interested: what it said, or did
- * not say, was to what it had been sent before. */
-static void end_unless_renewed(struct observers *observers, struct observer *observer,
-                               const struct coap_peer *who, enum observer_end why)
+ * not say, was to what it had been sent before. Nothing is told while a registration is joining. */
+static bool is_renewed(const struct observers *observers, const struct observer *observer,
+                       const struct coap_peer *who, uint16_t message_id)
 {
     const struct observers_options *options = &observers->options;
-    if (observer->joining > 0 || options->is_replying(options->owner, who, (uint8_t)observer->slot))
+    uint16_t reply_id;
+    if (observer->joining > 0)
+        return true;
+    return options->is_replying(options->owner, who, (uint8_t)observer->slot, &reply_id) &&
+           (int16_t)(reply_id - message_id) > 0;
+}
+
+static void end_unless_renewed(struct observers *observers, struct observer *observer,
+                               const struct coap_peer *who, uint16_t message_id,
+                               enum observer_end why)
+{
+    if (is_renewed(observers, observer, who, message_id))
         observer->leaving = false;
     else
         observer_remove(observers, observer, why);
@@ -260,7 +271,7 @@ bool observer_reset(struct observers *observers, const struct coap_peer *who, ui
     /* "When the server then sends the next notification, the client will not recognize the token in
      * the message and thus will return a Reset message. This causes the server to remove the
      * associated entry from the list of observers." (RFC 7641 section 3.6) */
-    end_unless_renewed(observers, observer, who, OBSERVER_RESET);
+    end_unless_renewed(observers, observer, who, message_id, OBSERVER_RESET);
     return true;
 }
 
@@ -314,13 +325,13 @@ static void take_outcome(struct observers *observers, struct observer *observer,
             observer_remove(observers, observer, OBSERVER_GONE);
         return;
     case OBSERVER_REJECTED:
-        end_unless_renewed(observers, observer, who, OBSERVER_RESET);
+        end_unless_renewed(observers, observer, who, observer->message_id, OBSERVER_RESET);
         return;
     case OBSERVER_UNANSWERED:
         /* "if the server does not receive an acknowledgement in reply to a confirmable
          * notification, it will assume that the client is no longer interested and will eventually
          * remove the associated entry from the list of observers." (RFC 7641 section 1.2) */
-        end_unless_renewed(observers, observer, who, OBSERVER_TIMED_OUT);
+        end_unless_renewed(observers, observer, who, observer->message_id, OBSERVER_TIMED_OUT);
         return;
     case OBSERVER_OUTDATED:
         /* "Even though this does not signal consistency, it is valuable in that it signals the
@@ -355,7 +366,7 @@ void observer_confirmed(struct observers *observers, const struct coap_peer *who
 }
 
 void observer_replied(struct observers *observers, const struct coap_peer *who, uint8_t slot,
-                      enum observer_outcome outcome, struct coap_now now)
+                      uint16_t message_id, enum observer_outcome outcome, struct coap_now now)
 {
     observers->now = now;
     struct observer_peer *peer = observer_peer_find(observers, who);
@@ -366,10 +377,10 @@ void observer_replied(struct observers *observers, const struct coap_peer *who, 
         return;
     switch (outcome) {
     case OBSERVER_REJECTED:
-        end_unless_renewed(observers, observer, who, OBSERVER_RESET);
+        end_unless_renewed(observers, observer, who, message_id, OBSERVER_RESET);
         break;
     case OBSERVER_UNANSWERED:
-        end_unless_renewed(observers, observer, who, OBSERVER_TIMED_OUT);
+        end_unless_renewed(observers, observer, who, message_id, OBSERVER_TIMED_OUT);
         break;
     case OBSERVER_ACKNOWLEDGED:
     case OBSERVER_OUTDATED:

@@ -115,8 +115,10 @@ struct observers_options {
     /* The entry has gone: no more of that, nor of replies to its registrations; observer_confirmed
      * and observer_replied are not told. */
     void (*unconfirm)(void *owner, const struct coap_peer *peer, uint8_t slot);
-    /* Whether a reply to one of its registrations waits, or waits for its acknowledgement. */
-    bool (*is_replying)(void *owner, const struct coap_peer *peer, uint8_t slot);
+    /* Whether a reply to one of its registrations waits, or waits for its acknowledgement; the
+     * message id of the newest. */
+    bool (*is_replying)(void *owner, const struct coap_peer *peer, uint8_t slot,
+                        uint16_t *message_id);
     /* Wants the present state of a subject: subject_rendered or subject_not_rendered is called,
      * once, now or later; until then the subject stays. */
     void (*render)(void *owner, struct subject *subject);
@@ -193,7 +195,7 @@ void observer_confirmed(struct observers *observers, const struct coap_peer *pee
 /* What became of the reply to a registration, as a confirmable message of its own: that is a
  * notification, too (RFC 7641 section 4.2). */
 void observer_replied(struct observers *observers, const struct coap_peer *peer, uint8_t slot,
-                      enum observer_outcome outcome, struct coap_now now);
+                      uint16_t message_id, enum observer_outcome outcome, struct coap_now now);
 
 /* --- changes --- */
 

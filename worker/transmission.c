@@ -378,10 +378,19 @@ static struct transmission *find_message(const struct transmission_peer *peer,
     return message;
 }
 
-bool transmission_has(const struct transmissions *transmissions, const struct coap_peer *peer,
-                      enum transmission_kind kind, uint64_t key)
+bool transmission_find(const struct transmissions *transmissions, const struct coap_peer *peer,
+                       enum transmission_kind kind, uint64_t key, uint16_t *message_id)
 {
-    return find_message(find_peer(transmissions, peer), kind, key) != NULL;
+    const struct transmission_peer *to = find_peer(transmissions, peer);
+    const struct transmission *message = to ? to->first : NULL;
+    bool is_there = false;
+    for (; message; message = message->next) {
+        if (message->kind != kind || message->key != key)
+            continue;
+        is_there = true;
+        *message_id = message->message_id;
+    }
+    return is_there;
 }
 
 bool transmission_cancel(struct transmissions *transmissions, const struct coap_peer *peer,

@@ -127,9 +127,9 @@ enum transmission_match transmission_answered(struct transmissions *transmission
                                               enum transmission_outcome outcome,
                                               const struct octets *token, uint64_t now_ms);
 
-/* Whether one with this key is under way or waits. */
-bool transmission_has(const struct transmissions *transmissions, const struct coap_peer *peer,
-                      enum transmission_kind kind, uint64_t key);
+/* Whether one with this key is under way or waits; the message id of the last one. */
+bool transmission_find(const struct transmissions *transmissions, const struct coap_peer *peer,
+                       enum transmission_kind kind, uint64_t key, uint16_t *message_id);
 
 /* No more repetitions of this message, the first with this key, under way or waiting; nothing is
  * reported. For a request whose response has come before its ACK, an observer that has gone. False:

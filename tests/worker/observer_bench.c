@@ -75,11 +75,14 @@ static void unconfirm(void *owner, const struct coap_peer *peer, uint8_t slot)
     ((struct observer_bench *)owner)->unconfirmed++;
 }
 
-static bool is_replying(void *owner, const struct coap_peer *peer, uint8_t slot)
+static bool is_replying(void *owner, const struct coap_peer *peer, uint8_t slot,
+                        uint16_t *message_id)
 {
+    const struct observer_bench *bench = owner;
     (void)peer;
     (void)slot;
-    return ((struct observer_bench *)owner)->is_replying;
+    *message_id = bench->reply_id;
+    return bench->is_replying;
 }
 
 static void render_now(struct observer_bench *bench, struct subject *subject)

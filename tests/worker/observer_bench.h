@@ -42,7 +42,8 @@ struct observer_bench {
     size_t renders;
     /* What came out. */
     bool is_full;     /* no confirmable message can be sent, nor be put in the place of another */
-    bool is_replying; /* the reply to a registration is under way */
+    bool is_replying; /* the reply to a registration is under way, with this id */
+    uint16_t reply_id;
     struct observer_bench_sent sent[OBSERVER_BENCH_SENT_MAX];
     size_t sent_count;
     uint8_t repeated_slot;

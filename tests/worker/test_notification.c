@@ -442,9 +442,11 @@ Test(notification, whoever_has_registered_again_since_stays)
     observer_bench_change(bench, "/a", "1");
     struct observer_bench_sent sent = *observer_bench_take(bench, 1);
     bench->is_replying = true;
+    bench->reply_id = sent.message_id + 1;
     observer_bench_confirmed(bench, &sent, OBSERVER_UNANSWERED);
     observer_bench_change(bench, "/a", "2");
     sent = *observer_bench_take(bench, 1);
+    bench->reply_id = sent.message_id + 1;
     observer_bench_confirmed(bench, &sent, OBSERVER_REJECTED);
     cr_expect_eq(observers_count(&bench->observers), 1);
     cr_expect_eq(bench->ended_count, 0);
@@ -456,6 +458,22 @@ Test(notification, whoever_has_registered_again_since_stays)
     cr_expect_eq(bench->ended_count, 1);
 }
 
+/* The reply waits for its turn, and what is not confirmable overtakes it. */
+Test(notification, a_reset_of_what_was_sent_after_the_reply_ends_it)
+{
+    bench = observer_bench_open(3600, 0);
+    observer_bench_join(bench, 1, "t", "/a");
+    observer_bench_change(bench, "/a", "1");
+    const struct observer_bench_sent sent = *observer_bench_take(bench, 1);
+    bench->is_replying = true;
+    bench->reply_id = sent.message_id + 1;
+    cr_expect(reset(1, sent.message_id));
+    cr_expect_eq(observers_count(&bench->observers), 1);
+    bench->reply_id = sent.message_id - 1;
+    cr_expect(reset(1, sent.message_id));
+    cr_expect_eq(observers_count(&bench->observers), 0);
+}
+
 Test(notification, the_reply_to_a_registration_counts_as_one)
 {
     static const enum observer_outcome outcomes[] = {OBSERVER_ACKNOWLEDGED, OBSERVER_UNSENT,
@@ -464,9 +482,9 @@ Test(notification, the_reply_to_a_registration_counts_as_one)
     for (size_t i = 0; i < 4; i++) {
         const struct coap_peer peer = observer_bench_peer(bench, 1 + i);
         observer_bench_join(bench, 1 + i, "t", "/a");
-        observer_replied(&bench->observers, &peer, 1, outcomes[i], observer_bench_now(bench));
+        observer_replied(&bench->observers, &peer, 1, 7, outcomes[i], observer_bench_now(bench));
         cr_expect(observers_has_peer(&bench->observers, &peer), "of another slot");
-        observer_replied(&bench->observers, &peer, 0, outcomes[i], observer_bench_now(bench));
+        observer_replied(&bench->observers, &peer, 0, 7, outcomes[i], observer_bench_now(bench));
         cr_expect_eq(observers_has_peer(&bench->observers, &peer), i < 2, "%zu", i);
     }
     cr_expect_eq(observer_bench_count(bench, WORKER_OBSERVERS_ENDED_RESET), 1);

@@ -219,16 +219,20 @@ Test(transmission, what_is_under_way_is_known_by_kind_and_key)
     transmission_bench_open(&bench, 1, 4);
     const struct coap_peer *peer = &bench.peers[1];
     const struct transmissions *transmissions = &bench.transmissions;
-    cr_expect_not(transmission_has(transmissions, peer, TRANSMISSION_REQUEST, 1001));
+    uint16_t id = 0;
+    cr_expect_not(transmission_find(transmissions, peer, TRANSMISSION_REQUEST, 1001, &id));
     transmission_bench_send(&bench, peer, MESSAGE_CON, 1, 0);
     transmission_bench_send(&bench, peer, MESSAGE_CON, 2, 0);
-    cr_expect(transmission_has(transmissions, peer, TRANSMISSION_REQUEST, 1001));
-    cr_expect(transmission_has(transmissions, peer, TRANSMISSION_REQUEST, 1002), "it waits");
-    cr_expect_not(transmission_has(transmissions, peer, TRANSMISSION_REQUEST, 1003));
-    cr_expect_not(transmission_has(transmissions, peer, TRANSMISSION_REGISTERED, 1001));
-    cr_expect_not(transmission_has(transmissions, &bench.peers[2], TRANSMISSION_REQUEST, 1001));
+    cr_expect(transmission_find(transmissions, peer, TRANSMISSION_REQUEST, 1001, &id));
+    cr_expect_eq(id, 1);
+    cr_expect(transmission_find(transmissions, peer, TRANSMISSION_REQUEST, 1002, &id), "it waits");
+    cr_expect_eq(id, 2);
+    cr_expect_not(transmission_find(transmissions, peer, TRANSMISSION_REQUEST, 1003, &id));
+    cr_expect_not(transmission_find(transmissions, peer, TRANSMISSION_REGISTERED, 1001, &id));
+    cr_expect_not(
+        transmission_find(transmissions, &bench.peers[2], TRANSMISSION_REQUEST, 1001, &id));
     transmission_bench_answer(&bench, peer, 1, TRANSMISSION_ACKED, NULL);
-    cr_expect_not(transmission_has(transmissions, peer, TRANSMISSION_REQUEST, 1001));
+    cr_expect_not(transmission_find(transmissions, peer, TRANSMISSION_REQUEST, 1001, &id));
     transmission_bench_close(&bench);
 }
 
