@@ -78,7 +78,9 @@
 #define STORE_SEALED_MAX 320    /* octets of a sealed session or key */
 #define STORE_MARK_MAX 80       /* octets of a session's changing part */
 #define STORE_EXCHANGE_MAX 1344 /* octets of a remembered exchange */
-#define STORE_EVENT_MAX 1536    /* octets of one event */
+#define STORE_EVENT_MAX 1536    /* octets of an event that comes with an exchange */
+#define STORE_LONG_EVENT_MAX 16896 /* octets of one that comes with a relation */
+#define STORE_LONG_QUESTIONS_MAX 1024 /* unanswered ones with more than STORE_EVENT_MAX of it */
 #define STORE_RELATION_MAX 512  /* octets of a relation */
 #define STORE_RELATIONS_MAX 1048576 /* of the memory store */
 #define STORE_OBLIGED_PAGES 256 /* that sessions with relations are listed on; never changes */
@@ -240,6 +242,9 @@ _Static_assert(API_WAITING_MAX <= HTTP_CONNECTIONS_MAX - 16, "others are served 
 _Static_assert(HEIRS_CLAIMS_MAX <= ADOPTIONS_MAX / 4, "most are for who speaks");
 _Static_assert(EVENT_PAYLOAD_MAX + IDENTITY_LENGTH_MAX + CID_LENGTH_MAX + 256 <= STORE_EVENT_MAX,
                "the longest event fits the log");
+_Static_assert(COAP_BODY_MAX + IDENTITY_LENGTH_MAX + CID_LENGTH_MAX + 255 + 100 <=
+                   STORE_LONG_EVENT_MAX,
+               "so does a notification's");
 _Static_assert(COAP_SEPARATE_MS < COAP_ACK_TIMEOUT_MS && COAP_DEFERRED_MS < COAP_EXCHANGE_LIFETIME_MS,
                "an empty ACK comes before the repetition, an answer while the request is remembered");
 _Static_assert(4 * COAP_MESSAGE_ID_NOTE <= COAP_MESSAGE_ID_LEAP, "an heir reuses none");

@@ -246,7 +246,9 @@ MUST_USE static inline enum status store_save_exchange(struct store *store, uint
     return store->engine->save_exchange(store, fence, exchange, event, waiter);
 }
 /* Puts a relation into its slot, or empties it, and, if event.length > 0, the event at the end of
- * the log, in one atomic step. Renews the TTL; relations live as long as their session. */
+ * the log, in one atomic step. At most STORE_LONG_EVENT_MAX octets; STATUS_FULL also when
+ * STORE_LONG_QUESTIONS_MAX with more than STORE_EVENT_MAX are unanswered. Renews the TTL; relations
+ * live as long as their session. */
 MUST_USE static inline enum status store_save_relation(struct store *store, uint64_t fence,
                                                        const struct store_relation *relation,
                                                        struct octets event,

@@ -7,10 +7,13 @@
     (STORE_SEALED_MAX + \
      (IDENTITY_LENGTH_MAX > STORE_MARK_MAX ? IDENTITY_LENGTH_MAX : STORE_MARK_MAX))
 #define LONG_BYTES_MAX (STORE_EXCHANGE_MAX + STORE_EVENT_MAX + STORE_MARK_MAX)
+#define EVENT_BYTES_MAX (STORE_RELATION_MAX + STORE_LONG_EVENT_MAX)
 _Static_assert(STORE_RELATION_MAX <= STORE_EXCHANGE_MAX &&
                    STORE_TOPIC_NAME_MAX + STORE_TOPIC_MAX <= LONG_BYTES_MAX &&
                    STORE_TOPIC_NAME_MAX <= PLAIN_BYTES_MAX,
                "a relation, a topic and a name fit their questions");
+_Static_assert(STORE_RELATION_MAX + STORE_EVENT_MAX <= LONG_BYTES_MAX,
+               "a short event of a relation needs no other question");
 
 /* Each piece of an answer begins at a multiple of 8. */
 #define KEPT(size) (((size_t)(size) + 7) / 8 * 8)
@@ -46,6 +49,9 @@ enum status store_batch_init(struct store_batch *batch, const struct store_engin
     if (status == STATUS_OK)
         status = pool_init(&batch->long_questions, sizeof(struct store_question) + LONG_BYTES_MAX,
                            STORE_QUESTIONS_MAX);
+    if (status == STATUS_OK)
+        status = pool_init(&batch->event_questions, sizeof(struct store_question) + EVENT_BYTES_MAX,
+                           STORE_LONG_QUESTIONS_MAX);
     if (status != STATUS_OK)
         store_batch_free(batch);
     return status;
@@ -53,6 +59,7 @@ enum status store_batch_init(struct store_batch *batch, const struct store_engin
 
 void store_batch_free(struct store_batch *batch)
 {
+    pool_free(&batch->event_questions);
     pool_free(&batch->long_questions);
     pool_free(&batch->questions);
     free(batch->slots);
@@ -93,8 +100,11 @@ static bool is_write(enum store_question_kind kind)
     return true;
 }
 
-static struct pool *pool_of(struct store_batch *batch, enum store_question_kind kind)
+static struct pool *pool_of(struct store_batch *batch, const struct store_question *question)
 {
+    enum store_question_kind kind = question->kind;
+    if (question->second.length > STORE_EVENT_MAX)
+        return &batch->event_questions;
     bool is_long =
         kind == STORE_SAVE_EXCHANGE || kind == STORE_SAVE_RELATION || kind == STORE_PUT_TOPIC;
     return is_long ? &batch->long_questions : &batch->questions;
@@ -111,7 +121,7 @@ enum status store_batch_take(struct store *store, const struct store_question *a
                              const struct store_waiter *waiter)
 {
     struct store_batch *batch = (struct store_batch *)store;
-    struct pool *pool = pool_of(batch, asked->kind);
+    struct pool *pool = pool_of(batch, asked);
     struct store_question *question =
         batch->unanswered < STORE_QUESTIONS_MAX ? pool_get(pool) : NULL;
     if (!question) {
@@ -137,7 +147,7 @@ enum status store_batch_take(struct store *store, const struct store_question *a
 static void forget_current(struct store_batch *batch)
 {
     if (batch->current)
-        pool_put(pool_of(batch, batch->current->kind), batch->current);
+        pool_put(pool_of(batch, batch->current), batch->current);
     batch->current = NULL;
 }
 

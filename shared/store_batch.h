@@ -10,8 +10,8 @@
  *     return store_batch_answer(batch);
  *
  * Memory: up to STORE_QUESTIONS_MAX questions in slabs that are kept, of 700 octets each, or 3 KiB
- * with an exchange, a relation or a topic; STORE_TURN_BYTES and 256 answers of 200
- * octets once.
+ * with an exchange, a relation or a topic; of these STORE_LONG_QUESTIONS_MAX of 18 KiB, for the
+ * events that are so long; STORE_TURN_BYTES and 256 answers of 200 octets once.
  */
 #ifndef HOLDFAST_SHARED_STORE_BATCH_H
 #define HOLDFAST_SHARED_STORE_BATCH_H
@@ -77,6 +77,7 @@ struct store_batch {
     struct store_counts counts;
     struct pool questions;
     struct pool long_questions;  /* with an exchange, an event or a topic's value */
+    struct pool event_questions; /* with an event that does not fit those */
     struct store_question *head; /* in the order in which they were asked */
     struct store_question **tail;
     struct store_question *current; /* being carried out */

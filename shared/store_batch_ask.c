@@ -106,7 +106,7 @@ enum status store_batch_save_relation(struct store *store, uint64_t fence,
 {
     if (relation->slot >= RELATIONS_PER_SESSION_MAX)
         return STATUS_MALFORMED;
-    if (relation->value.length > STORE_RELATION_MAX || event.length > STORE_EVENT_MAX)
+    if (relation->value.length > STORE_RELATION_MAX || event.length > STORE_LONG_EVENT_MAX)
         return STATUS_TOO_LONG;
     return take_for_session(store,
                             &(struct store_question){.kind = STORE_SAVE_RELATION,

@@ -149,6 +149,12 @@ static void carry_out(struct store_lmdb *lmdb, const struct store_question *ques
     }
 }
 
+/* How many questions it counts for: a long event fills pages of its own. */
+static size_t weight_of(const struct store_question *question)
+{
+    return question->second.length > STORE_EVENT_MAX ? 2 : 1;
+}
+
 static size_t run(struct store *store, uint64_t now_ms)
 {
     struct store_lmdb *lmdb = lmdb_of(store);
@@ -167,8 +173,10 @@ static size_t run(struct store *store, uint64_t now_ms)
     /* Without a clock nobody knows what has expired; upkeep tries again. */
     bool begun = lmdb->clock_is_set && lmdb_begin(lmdb, writes);
     lmdb->now_ms = now_ms + lmdb->clock_offset_ms;
-    for (; left > 0 && (question = store_batch_next(batch, &answer)); left--) {
-        lmdb->unmeasured += writes;
+    while (left > 0 && (question = store_batch_next(batch, &answer))) {
+        size_t weight = weight_of(question);
+        left -= weight < left ? weight : left;
+        lmdb->unmeasured += writes ? weight : 0;
         if (begun && lmdb->failure == MDB_SUCCESS)
             carry_out(lmdb, question, answer);
     }

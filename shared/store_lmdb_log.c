@@ -1,6 +1,9 @@
 #include "shared/store_lmdb.h"
 
-#define DROPPED_AT_ONCE_MAX 4 /* for each that is added: a log that is too large shrinks */
+/* For each that is added: a log that is too large shrinks, also where a long event comes and those
+ * that go are short. */
+#define DROPPED_AT_ONCE_MAX 4
+#define SHORT_EVENT 64 /* octets; there is none so short */
 
 static bool is_too_large(struct store_lmdb *lmdb)
 {
@@ -43,20 +46,21 @@ void lmdb_log_append(struct store_lmdb *lmdb, struct octets event)
         lmdb->log_next = next_number(lmdb, cursor);
 
     uint8_t key[8];
-    uint8_t bytes[1 + 8 + STORE_EVENT_MAX];
     struct writer number = writer_over(key, sizeof key);
     writer_u64(&number, lmdb->log_next++);
-    struct writer writer = writer_over(bytes, sizeof bytes);
-    writer_u8(&writer, STORE_FORMAT);
-    writer_u64(&writer, lmdb->now_ms);
-    writer_bytes(&writer, event.bytes, event.length);
     MDB_val put_key = {.mv_data = key, .mv_size = sizeof key};
-    MDB_val put = {.mv_data = bytes, .mv_size = writer_length(&writer)};
+    MDB_val room = {.mv_size = 1 + 8 + event.length};
     if (lmdb->failure == MDB_SUCCESS &&
-        lmdb_check(lmdb, mdb_cursor_put(cursor, &put_key, &put, MDB_APPEND)))
+        lmdb_check(lmdb, mdb_cursor_put(cursor, &put_key, &room, MDB_APPEND | MDB_RESERVE))) {
+        struct writer writer = writer_over(room.mv_data, room.mv_size);
+        writer_u8(&writer, STORE_FORMAT);
+        writer_u64(&writer, lmdb->now_ms);
+        writer_bytes(&writer, event.bytes, event.length);
         lmdb->log_added++;
+    }
 
-    for (int dropped = 0; dropped < DROPPED_AT_ONCE_MAX && is_too_large(lmdb); dropped++)
+    size_t drops = DROPPED_AT_ONCE_MAX + event.length / SHORT_EVENT;
+    for (; drops > 0 && is_too_large(lmdb); drops--)
         if (!drop_oldest(lmdb, cursor))
             break;
     mdb_cursor_close(cursor);

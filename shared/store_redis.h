@@ -76,6 +76,7 @@ struct redis_question {
     uint8_t attempts;
     uint8_t script; /* enum redis_script; REDIS_SCRIPTS: none */
     bool has_event;
+    bool has_long_event;
     struct store_member member; /* QUESTION_JOIN */
     uint64_t after;             /* QUESTION_CHANGES */
     struct octets key;          /* QUESTION_MARK: in bytes */
@@ -109,6 +110,7 @@ struct store_redis {
     bool is_closing;                      /* nobody is told anything any more */
     bool has_news;                        /* the queue holds what no run has seen */
     size_t unanswered;                    /* of those that count */
+    size_t long_unanswered;               /* of these, with a long event */
     size_t answered;                      /* in this run */
     uint64_t now_ms;                      /* of the last run */
     uint64_t wake_ms;                     /* what the queue waits for */

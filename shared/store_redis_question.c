@@ -185,7 +185,8 @@ enum status store_redis_take(struct store_redis *store, struct redis_question *q
 {
     if (!question)
         return STATUS_NO_MEMORY;
-    if (store->unanswered >= STORE_QUESTIONS_MAX) {
+    if (store->unanswered >= STORE_QUESTIONS_MAX ||
+        (question->has_long_event && store->long_unanswered >= STORE_LONG_QUESTIONS_MAX)) {
         store_count(&store->counts, METRIC_STORE_REFUSED, 1);
         store_redis_discard(question);
         return STATUS_FULL;
@@ -207,6 +208,7 @@ enum status store_redis_take(struct store_redis *store, struct redis_question *q
         store_redis_enqueue(store, question);
     }
     store->unanswered++;
+    store->long_unanswered += question->has_long_event;
     store_gauge(&store->counts, METRIC_STORE_PENDING, store->unanswered);
     return STATUS_OK;
 }
@@ -294,6 +296,7 @@ void store_redis_answer(struct store_redis *store, struct redis_question *questi
         store_redis_enqueue(store, follower);
     if (is_asked) {
         store->unanswered--;
+        store->long_unanswered -= question->has_long_event;
         store->answered++;
         store_gauge(&store->counts, METRIC_STORE_PENDING, store->unanswered);
         answer->subject = question->waiter.subject;

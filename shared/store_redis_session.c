@@ -157,7 +157,7 @@ enum status store_redis_save_relation(struct store *base, uint64_t fence,
     struct store_redis *store = store_redis_of(base);
     if (relation->slot >= RELATIONS_PER_SESSION_MAX || !is_cid(&waiter->subject))
         return STATUS_MALFORMED;
-    if (relation->value.length > STORE_RELATION_MAX || event.length > STORE_EVENT_MAX)
+    if (relation->value.length > STORE_RELATION_MAX || event.length > STORE_LONG_EVENT_MAX)
         return STATUS_TOO_LONG;
     uint8_t bytes[FENCE_SIZE];
     char slot[4];
@@ -180,8 +180,10 @@ enum status store_redis_save_relation(struct store *base, uint64_t fence,
     redis_command_text(command, store->texts.events);
     struct redis_question *question =
         store_redis_make(store, QUESTION_RELATION, waiter, &key, REDIS_RELATION);
-    if (question)
+    if (question) {
         question->has_event = event.length > 0;
+        question->has_long_event = event.length > STORE_EVENT_MAX;
+    }
     return store_redis_take(store, question, &key);
 }
 _Static_assert(RELATIONS_PER_SESSION_MAX <= 256, "a slot is an octet");

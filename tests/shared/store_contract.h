@@ -213,6 +213,8 @@ bool seen_mark_is(const struct seen_answer *answer, const char *text);
     X(all_relations_at_their_largest)       \
     X(relation_of_a_stale_owner)            \
     X(relation_and_event_are_one_step)      \
+    X(a_relation_with_the_longest_event)    \
+    X(long_events_are_bounded)              \
     X(relations_stand_beside_the_rest)      \
     X(relations_renew_and_end_with_session) \
     X(obliged_sessions_are_listed)          \

@@ -204,6 +204,58 @@ void store_contract_relation_and_event_are_one_step(struct store_contract *contr
     cr_assert_str_eq(relation_in(contract_claim(contract, store, "abc"), 0), "without an event");
 }
 
+/* In one turn with shorter ones, in any order. */
+void store_contract_a_relation_with_the_longest_event(struct store_contract *contract)
+{
+    static const uint8_t bytes[STORE_LONG_EVENT_MAX] = {1};
+    static const size_t lengths[] = {1, STORE_LONG_EVENT_MAX, STORE_EVENT_MAX, STORE_EVENT_MAX + 1,
+                                     7, STORE_LONG_EVENT_MAX};
+    enum { COUNT = sizeof lengths / sizeof lengths[0] };
+    struct store *store = contract_open(contract);
+    uint64_t fence = create(contract, store, "abc");
+    contract->seen_count = 0;
+    for (uint8_t i = 0; i < COUNT; i++) {
+        const char value[] = {(char)('a' + i), '\0'};
+        const struct store_relation relation = {i, contract_octets(value)};
+        const struct octets event = {bytes, lengths[i]};
+        struct store_waiter waiter = contract_waiter(contract, "abc");
+        contract_asked(contract, store_save_relation(store, fence, &relation, event, &waiter));
+    }
+    contract_settle(contract);
+    cr_assert_eq(contract->seen_count, (size_t)COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        cr_assert_eq(contract->seen[i].outcome, STORE_OK, "event %zu", i);
+    cr_assert_eq(contract_counted(contract, METRIC_STORE_EVENTS), (uint64_t)COUNT);
+    const struct seen_answer *answer = contract_claim(contract, store, "abc");
+    cr_assert_eq(answer->relation_count, (size_t)COUNT);
+    cr_assert_str_eq(relation_in(answer, 1), "b");
+    cr_assert_str_eq(relation_in(answer, COUNT - 1), "f");
+}
+
+void store_contract_long_events_are_bounded(struct store_contract *contract)
+{
+    static const uint8_t bytes[STORE_LONG_EVENT_MAX] = {1};
+    const struct octets longer = {bytes, STORE_EVENT_MAX + 1}, shorter = {bytes, STORE_EVENT_MAX};
+    const struct store_relation relation = {0, contract_octets("observes")};
+    struct store *store = contract_open(contract);
+    uint64_t fence = create(contract, store, "abc");
+    struct store_waiter waiter;
+    for (size_t i = 0; i < STORE_LONG_QUESTIONS_MAX; i++) {
+        waiter = contract_waiter(contract, "abc");
+        contract_asked(contract, store_save_relation(store, fence, &relation, longer, &waiter));
+    }
+    waiter = contract_waiter(contract, "abc");
+    CONTRACT_REFUSED(STATUS_FULL, store_save_relation(store, fence, &relation, longer, &waiter));
+    cr_assert_eq(contract_counted(contract, METRIC_STORE_REFUSED), 1u);
+    waiter = contract_waiter(contract, "abc");
+    contract_asked(contract, store_save_relation(store, fence, &relation, shorter, &waiter));
+    contract_settle(contract);
+    cr_assert_eq(contract_counted(contract, METRIC_STORE_EVENTS), STORE_LONG_QUESTIONS_MAX + 1u);
+    cr_assert_eq(
+        relate_octets(contract, store, "abc", fence, 0, contract_octets("again"), longer)->outcome,
+        STORE_OK);
+}
+
 /* Marks of another length, leases, exchanges and an address leave relations as they are, and the
  * other way round. */
 void store_contract_relations_stand_beside_the_rest(struct store_contract *contract)
@@ -365,12 +417,12 @@ void store_contract_obliged_pages_come_in_parts(struct store_contract *contract)
 
 void store_contract_relations_that_cannot_be(struct store_contract *contract)
 {
-    static const uint8_t bytes[4096] = {1};
+    static const uint8_t bytes[STORE_LONG_EVENT_MAX + 1] = {1};
     struct store *store = contract_open(contract);
     struct store_waiter nobody = contract_waiter(contract, "");
     struct store_waiter waiter = contract_waiter(contract, "abc");
     const struct octets none = contract_octets("");
-    const struct octets event = {bytes, STORE_EVENT_MAX + 1};
+    const struct octets event = {bytes, STORE_LONG_EVENT_MAX + 1};
     const struct store_relation fits = {0, {bytes, 1}};
     const struct store_relation too_long = {0, {bytes, STORE_RELATION_MAX + 1}};
     const struct store_relation nowhere = {RELATIONS_PER_SESSION_MAX, {bytes, 1}};

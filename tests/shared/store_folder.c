@@ -69,6 +69,19 @@ size_t store_folder_count(const char *folder, const char *database)
     return stat.ms_entries;
 }
 
+size_t store_folder_last(const char *folder, const char *database, void *space, size_t size)
+{
+    struct opened opened = open_database(folder, database, MDB_RDONLY);
+    MDB_val key;
+    MDB_val value;
+    cr_assert_eq(mdb_cursor_get(opened.cursor, &key, &value, MDB_LAST), 0, "%s", database);
+    cr_assert_leq(value.mv_size, size);
+    memcpy(space, value.mv_data, value.mv_size);
+    size_t length = value.mv_size;
+    close_database(&opened);
+    return length;
+}
+
 void store_folder_alter(const char *folder, const char *database, enum store_folder_damage damage)
 {
     struct opened opened = open_database(folder, database, 0);

@@ -10,6 +10,8 @@ char *store_folder_new(void); /* its path */
 void store_folder_free(char *folder);
 
 size_t store_folder_count(const char *folder, const char *database);
+/* The value of the last key; its length, at most `size`. */
+size_t store_folder_last(const char *folder, const char *database, void *space, size_t size);
 
 enum store_folder_damage {
     STORE_FOLDER_FUTURE, /* the format is another one */

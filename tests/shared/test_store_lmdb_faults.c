@@ -357,6 +357,38 @@ LMDB_TEST(the_log_makes_room_for_itself)
     cr_assert_gt(kept, 1000u);
 }
 
+/* Long events fill pages that follow each other, which short ones that go do not leave: whatever
+ * the mixture, none is refused. */
+LMDB_TEST(the_log_makes_room_for_long_events)
+{
+    static const uint8_t bytes[STORE_LONG_EVENT_MAX] = {1};
+    const struct store_relation relation = {0, contract_octets("observes")};
+    strncat(contract->url, "?size=8M", sizeof contract->url - strlen(contract->url) - 1);
+    struct store *store = contract_open(contract);
+    uint64_t fence = contract_create(contract, store, "abc", "keys", "mark", NULL)->fence;
+    const size_t events = 60000;
+    uint32_t random = 1;
+    for (size_t i = 0; i < events; i++) {
+        random = random * 1664525 + 1013904223;
+        /* Short ones until the log is full of them, then more and more long ones. */
+        bool is_long = i > events / 2 && (random >> 8) % events < 2 * (i - events / 2);
+        const size_t length = is_long ? (random >> 16) % STORE_LONG_EVENT_MAX + 1 : 120;
+        struct store_waiter waiter = contract_waiter(contract, "abc");
+        contract_asked(contract, store_save_relation(store, fence, &relation,
+                                                     (struct octets){bytes, length}, &waiter));
+        if (random >> 28 != 0 && i + 1 < events)
+            continue;
+        contract->seen_count = 0;
+        contract_settle(contract);
+        for (size_t seen = 0; seen < contract->seen_count; seen++)
+            cr_assert_eq(contract->seen[seen].outcome, STORE_OK, "event %zu", i);
+    }
+    cr_assert_null(store_trouble(store));
+    cr_assert_eq(contract_counted(contract, METRIC_STORE_EVENTS), events);
+    cr_assert_gt(contract_counted(contract, METRIC_STORE_EVENTS_DROPPED), events / 2);
+    cr_assert_gt(store_folder_count(contract->state, "log"), 200u);
+}
+
 /* A disk of its own, where this process may mount one. */
 LMDB_TEST(a_full_disk_refuses_and_recovers)
 {

@@ -135,6 +135,26 @@ LMDB_TEST(relation_and_event_are_in_one_transaction)
     cr_assert_eq(in(contract, "log"), 2u);
 }
 
+LMDB_TEST(an_event_is_in_the_log_as_it_was_given)
+{
+    static char event[STORE_LONG_EVENT_MAX + 1];
+    static uint8_t logged[1 + 8 + STORE_LONG_EVENT_MAX];
+    static const size_t lengths[] = {1, STORE_EVENT_MAX, STORE_LONG_EVENT_MAX};
+    struct store *store = contract_open(contract);
+    uint64_t fence = contract_create(contract, store, "abc", "keys", "", NULL)->fence;
+    for (size_t i = 0; i < STORE_LONG_EVENT_MAX; i++)
+        event[i] = (char)('a' + i % 23);
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        char kept = event[lengths[i]];
+        event[lengths[i]] = '\0';
+        cr_assert_eq(relate(contract, store, fence, 0, "observes", event)->outcome, STORE_OK);
+        event[lengths[i]] = kept;
+        cr_assert_eq(store_folder_last(contract->state, "log", logged, sizeof logged),
+                     1 + 8 + lengths[i]);
+        cr_assert_eq(memcmp(logged + 1 + 8, event, lengths[i]), 0);
+    }
+}
+
 LMDB_TEST(relations_of_expired_sessions_are_swept)
 {
     struct store *store = contract_open(contract);

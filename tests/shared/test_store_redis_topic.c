@@ -83,6 +83,20 @@ Test(store_redis_topic, events_of_relations_are_in_the_log)
     tear_down(&fixture);
 }
 
+Test(store_redis_topic, the_longest_event_is_in_the_log)
+{
+    static char event[STORE_LONG_EVENT_MAX + 1];
+    struct fixture fixture;
+    set_up(&fixture);
+    for (size_t i = 0; i < STORE_LONG_EVENT_MAX; i++)
+        event[i] = (char)('a' + i % 23);
+    cr_assert_eq(try_create(&fixture, "abc"), STORE_OK);
+    cr_assert_eq(relate(&fixture, "abc", 1, "observes", event)->outcome, STORE_OK);
+    const char *log = ASK(fixture.server, "xrange", key_of(&fixture, 'l', "og"), "-", "+");
+    cr_assert_not_null(strstr(log, event));
+    tear_down(&fixture);
+}
+
 /* A session that has run out is on its page until somebody claims it in vain. */
 Test(store_redis_topic, pages_forget_what_has_run_out)
 {
