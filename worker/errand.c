@@ -88,6 +88,14 @@ void errands_free(struct errands *errands)
     pool_free(&errands->pool);
 }
 
+static void stop_repeating(struct errands *errands, const struct errand *errand)
+{
+    if (errand->is_sent)
+        (void)transmission_cancel(&errands->coap->transmissions, &errand->peer,
+                                  TRANSMISSION_REQUEST, key_of(errand->token),
+                                  coap_clock(errands->coap).ms);
+}
+
 /* Its repetitions end with it; it is gone when its owner is told, who may begin the next. */
 static enum coap_heard finish(struct errands *errands, struct errand *errand,
                               struct errand_result *result)
@@ -99,9 +107,7 @@ static enum coap_heard finish(struct errands *errands, struct errand *errand,
     result->has_observe = errand->has_observe;
     result->observe = errand->observe;
     result->message_id = errand->message_id;
-    if (errand->is_sent)
-        (void)transmission_cancel(&errands->coap->transmissions, &peer, TRANSMISSION_REQUEST,
-                                  key_of(errand->token), coap_clock(errands->coap).ms);
+    stop_repeating(errands, errand);
     errand->space = NULL; /* the result may show it */
     free_errand(errands, errand);
     enum coap_heard heard = request.done(request.owner, request.tag, result);
@@ -262,11 +268,11 @@ static bool is_in_blocks(const struct message *response)
 static enum coap_heard take_body(struct errands *errands, struct errand *errand,
                                  const struct message *response)
 {
-    if (!errand->is_downloading && !is_in_blocks(response)) {
+    if (!errand->is_downloading && (errand->request.is_first_only || !is_in_blocks(response))) {
         return answer(errands, errand, response,
                       (struct octets){response->payload, response->payload_length});
     }
-    if (!errand->space) {
+    if (!errand->is_downloading) {
         errand->space = malloc(COAP_BODY_MAX);
         if (!errand->space) {
             fail(errands, errand, ERRAND_NO_ROOM);
@@ -281,7 +287,8 @@ static enum coap_heard take_body(struct errands *errands, struct errand *errand,
         break;
     case DOWNLOAD_WHOLE:
         return answer(errands, errand, response,
-                      (struct octets){errand->space, writer_length(&errand->download.body)});
+                      (struct octets){errand->download.body.start,
+                                      writer_length(&errand->download.body)});
     case DOWNLOAD_TOO_LARGE:
         fail(errands, errand, ERRAND_TOO_LARGE);
         break;
@@ -330,9 +337,7 @@ enum coap_heard errand_hear(struct errands *errands, const struct coap_peer *pee
         return COAP_HEARD_REJECTED;
     }
     errand->peer = *peer; /* it may have moved */
-    if (errand->is_sent)
-        (void)transmission_cancel(&errands->coap->transmissions, peer, TRANSMISSION_REQUEST,
-                                  key_of(errand->token), coap_clock(errands->coap).ms);
+    stop_repeating(errands, errand);
     errand->is_sent = false;
     return take_response(errands, errand, response);
 }
@@ -376,6 +381,10 @@ static struct errand *new_errand(struct errands *errands, const struct coap_peer
     errand->request.token = NULL;
     memcpy(errand->target, request->target.bytes, request->target.length);
     errand->request.target.bytes = errand->target;
+    errand->request.begun = NULL;
+    errand->is_downloading = request->begun != NULL;
+    if (request->begun)
+        errand->download = *request->begun;
     errand->next = errands->first;
     errand->link = &errands->first;
     if (errand->next)
@@ -424,6 +433,19 @@ enum status errand_begin(struct errands *errands, const struct coap_peer *peer,
     }
     coap_count(errands->coap, WORKER_ERRANDS);
     return STATUS_OK;
+}
+
+bool errand_cancel(struct errands *errands, errand_done_fn *done, const void *owner, uint64_t tag)
+{
+    struct errand *errand = errands->first;
+    while (errand && (errand->request.done != done || errand->request.owner != owner ||
+                      errand->request.tag != tag))
+        errand = errand->next;
+    if (!errand)
+        return false;
+    stop_repeating(errands, errand);
+    free_errand(errands, errand);
+    return true;
 }
 
 void errand_forget(struct errands *errands, uint64_t session_id)

@@ -53,6 +53,7 @@ struct errand_result {
 typedef enum coap_heard errand_done_fn(void *owner, uint64_t tag,
                                        const struct errand_result *result);
 
+struct download;
 struct errand_request {
     uint8_t method;
     struct octets target; /* worker/target.h: valid */
@@ -61,6 +62,10 @@ struct errand_request {
     uint8_t observe; /* RFC 7641 section 2 */
     uint16_t format, accept;
     struct octets body;   /* at most COAP_BODY_MAX */
+    bool is_first_only;   /* of a response in blocks the first one is the answer */
+    /* Where a response came otherwise, in blocks, what there is of it: the rest is asked for. It is
+     * copied; its space stays the caller's, holds the result's body, and outlives the errand. */
+    const struct download *begun;
     errand_done_fn *done; /* once, never from within errand_begin */
     void *owner;
     uint64_t tag;
@@ -86,6 +91,9 @@ void errands_free(struct errands *errands); /* tells nobody */
 /* STATUS_FULL: no room, counted; STATUS_NO_MEMORY; STATUS_TOO_LONG. */
 MUST_USE enum status errand_begin(struct errands *errands, const struct coap_peer *peer,
                                   const struct errand_request *request);
+
+/* Ends it, and tells nobody. False: there is none of this party and tag. */
+bool errand_cancel(struct errands *errands, errand_done_fn *done, const void *owner, uint64_t tag);
 
 /* For struct coap_party, kind TRANSMISSION_REQUEST. */
 void errand_settled(struct errands *errands, const struct transmission_report *report);

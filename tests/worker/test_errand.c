@@ -6,6 +6,7 @@
 
 #include "tests/worker/coap_bench.h"
 #include "worker/block.h"
+#include "worker/download.h"
 
 static struct coap_bench bench;
 static struct errands errands;
@@ -369,6 +370,80 @@ Test(errand, a_challenge_is_answered_once)
     answer(&request, &unauthorized);
     cr_expect_eq(done, 1);
     cr_expect_eq(code, CODE_UNAUTHORIZED);
+    end();
+}
+
+/* What came otherwise is gone on with: RFC 7959 section 2.6. */
+Test(errand, the_rest_of_a_response)
+{
+    static uint8_t space[COAP_BODY_MAX];
+    static const uint8_t part[64] = {'x'};
+    struct message request;
+    struct download begun;
+    struct block block = {.number = 0, .more = true, .szx = 2};
+    uint8_t option[] = {(uint8_t)block_value(&block)};
+    struct message first = {.code = CODE_CONTENT, .payload = part, .payload_length = 64};
+    first.options[0] = (struct message_option){
+        .number = OPTION_BLOCK2, .value = option, .length = sizeof(option)};
+    first.option_count = 1;
+    begin();
+    download_begin(&begun, space, sizeof(space));
+    cr_assert_eq(download_take(&begun, &first), DOWNLOAD_MORE);
+    cr_assert_eq(ask(&(struct errand_request){.target = text("/a"), .begun = &begun}), STATUS_OK);
+    coap_bench_take(&bench, &request);
+    cr_assert_eq(block_read(&block, &request, OPTION_BLOCK2), BLOCK_FOUND);
+    cr_expect_eq(block.number, 1);
+    cr_expect_eq(answer(&request, &(struct response){.type = MESSAGE_ACK,
+                                                     .code = CODE_CONTENT,
+                                                     .number = OPTION_BLOCK2,
+                                                     .value = block_value(&block),
+                                                     .payload = {part, 10}}),
+                 COAP_SILENCE);
+    cr_expect_eq(done, 1);
+    cr_expect_eq(outcome, ERRAND_ANSWERED);
+    cr_expect_eq(body_length, 74);
+    cr_expect_arr_eq(body, part, 64);
+    end();
+}
+
+Test(errand, the_first_block_may_be_all_that_is_wanted)
+{
+    static const uint8_t part[64] = {'x'};
+    const struct block block = {.number = 0, .more = true, .szx = 2};
+    struct message request;
+    begin();
+    cr_assert_eq(ask(&(struct errand_request){.target = text("/a"), .is_first_only = true}),
+                 STATUS_OK);
+    coap_bench_take(&bench, &request);
+    answer(&request, &(struct response){.type = MESSAGE_ACK,
+                                        .code = CODE_CONTENT,
+                                        .number = OPTION_BLOCK2,
+                                        .value = block_value(&block),
+                                        .payload = {part, 64}});
+    cr_expect_eq(done, 1);
+    cr_expect_eq(outcome, ERRAND_ANSWERED);
+    cr_expect_eq(body_length, 64);
+    cr_expect_eq(bench.sent_count, 0);
+    end();
+}
+
+Test(errand, a_cancelled_one_tells_nobody)
+{
+    struct message request;
+    begin();
+    cr_assert_eq(ask(&(struct errand_request){.target = text("/a")}), STATUS_OK);
+    coap_bench_take(&bench, &request);
+    cr_expect_not(errand_cancel(&errands, take, &errands, 8));
+    cr_expect_not(errand_cancel(&errands, take, &bench, 7));
+    cr_expect(errand_cancel(&errands, take, &errands, 7));
+    cr_expect_not(errand_cancel(&errands, take, &errands, 7));
+    pass(300000);
+    cr_expect_eq(bench.sent_count, 0, "nothing is sent again");
+    cr_expect_eq(done, 0);
+    cr_expect_eq(
+        answer(&request, &(struct response){.type = MESSAGE_NON, .id = 9, .code = CODE_CONTENT}),
+        COAP_REPLY);
+    cr_expect_eq(bench.reply[0] >> 4 & 3, MESSAGE_RST);
     end();
 }
 
