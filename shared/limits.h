@@ -159,6 +159,8 @@
 #define OBSERVATIONS_PER_SESSION_MAX 16 /* the upper slots of a session's relations are theirs */
 #define OBSERVATIONS_MAX 65536 /* of one worker; full: refused, counted */
 #define OBSERVATION_SAVES_MAX 8 /* of one session's notifications on their way to the store */
+#define OBSERVATION_FETCHES_MAX 256 /* notifications in blocks that a worker has the rest of fetched */
+#define OBSERVATION_FETCHES_PER_SESSION_MAX 4 /* and of one session; more: as if they had not come */
 #define OBSERVATION_RATE 32   /* notifications a second that one session may send in the long run */
 #define OBSERVATION_BURST 128 /* and at once; more: dropped, counted */
 #define OBSERVATION_MARGIN_MS 5000 /* from Max-Age to registering anew, at least */
@@ -250,6 +252,9 @@ _Static_assert(COAP_SEPARATE_MS < COAP_ACK_TIMEOUT_MS && COAP_DEFERRED_MS < COAP
 _Static_assert(4 * COAP_MESSAGE_ID_NOTE <= COAP_MESSAGE_ID_LEAP, "an heir reuses none");
 _Static_assert(OBSERVERS_PER_PEER_MAX + OBSERVATIONS_PER_SESSION_MAX <= RELATIONS_PER_SESSION_MAX,
                "each has its slots");
+_Static_assert(OBSERVATION_FETCHES_MAX <= ERRANDS_MAX / 4 &&
+                   OBSERVATION_FETCHES_PER_SESSION_MAX <= ERRANDS_PER_PEER_MAX / 2,
+               "fetching leaves room for operators' requests");
 _Static_assert(COAP_MESSAGE_SIZE_MAX + 128 <= DATAGRAM_SIZE_MAX, "a message fits its record");
 _Static_assert(COAP_BODIES_PER_PEER_MAX * COAP_BODY_MAX <= COAP_BODY_CHUNKS_MAX * 1000 / 16,
                "no peer has more than a sixteenth of the room for bodies");

@@ -36,7 +36,7 @@ struct event {
     const char *path;
     struct octets identity; /* at most IDENTITY_LENGTH_MAX */
     struct octets cid;
-    struct octets payload; /* at most EVENT_PAYLOAD_MAX */
+    struct octets payload; /* at most EVENT_PAYLOAD_MAX; of a notification COAP_BODY_MAX */
     uint16_t message_id;
     uint16_t format;
     bool has_format;
@@ -45,7 +45,7 @@ struct event {
     uint8_t slot;
 };
 
-/* At most STORE_EVENT_MAX octets, for a path of up to 255. */
+/* At most STORE_EVENT_MAX octets, of a notification STORE_LONG_EVENT_MAX, for a path of up to 255. */
 void event_write(struct writer *writer, const struct event *event);
 
 #endif

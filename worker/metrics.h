@@ -192,6 +192,16 @@
       METRIC_COUNTER)                                                                              \
     X(HEARD_TOO_LARGE, "holdfast_notifications_received_total", "result=\"too_large\"", NULL,      \
       METRIC_COUNTER)                                                                              \
+    X(HEARD_MALFORMED, "holdfast_notifications_received_total", "result=\"malformed\"", NULL,      \
+      METRIC_COUNTER)                                                                              \
+    X(FETCHES_WHOLE, "holdfast_notification_fetches_total", "result=\"whole\"",                    \
+      "Notifications in blocks, by what became of the rest", METRIC_COUNTER)                       \
+    X(FETCHES_SUPERSEDED, "holdfast_notification_fetches_total", "result=\"superseded\"", NULL,    \
+      METRIC_COUNTER)                                                                              \
+    X(FETCHES_FAILED, "holdfast_notification_fetches_total", "result=\"failed\"", NULL,            \
+      METRIC_COUNTER)                                                                              \
+    X(FETCHES_REFUSED, "holdfast_notification_fetches_total", "result=\"refused\"", NULL,          \
+      METRIC_COUNTER)                                                                              \
     X(API_REFUSED, "holdfast_api_refused_total", NULL,                                             \
       "HTTP requests for devices that found no room", METRIC_COUNTER)                              \
     X(ERRANDS, "holdfast_device_requests_total", NULL, "CoAP requests to devices", METRIC_COUNTER) \

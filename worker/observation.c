@@ -92,6 +92,7 @@ static void free_peer(struct observations *observations, struct observation_peer
 void observation_drop(struct observations *observations, struct observation *observation)
 {
     struct observation_peer *peer = observation->peer;
+    observation_drop_fetch(observations, observation);
     wheel_cancel(&observations->wheel, &observation->timer);
     free(observation->target);
     *observation_place(peer, observation->slot) = NULL;
@@ -107,8 +108,10 @@ void observations_free(struct observations *observations)
     struct observation_peer *peer;
     while (observations->peers.slots && (peer = table_next(&observations->peers, &cursor))) {
         for (size_t i = 0; i < OBSERVATIONS_PER_SESSION_MAX; i++) {
-            if (peer->slots[i])
-                free(peer->slots[i]->target);
+            if (!peer->slots[i])
+                continue;
+            free(peer->slots[i]->fetch);
+            free(peer->slots[i]->target);
         }
     }
     table_free(&observations->peers);
@@ -199,6 +202,12 @@ void observation_set_renewal(struct observations *observations, struct observati
     struct coap_now now = observation_now(observations);
     uint64_t fresh_ms =
         observation->expires_unix_ms > now.unix_ms ? observation->expires_unix_ms - now.unix_ms : 0;
+    if (observation->fetch)
+        return;
+    if (observation->is_due) {
+        wheel_set(&observations->wheel, &observation->timer, now.ms);
+        return;
+    }
     wheel_set(&observations->wheel, &observation->timer,
               now.ms + fresh_ms + OBSERVATION_MARGIN_MS +
                   draw(observations, OBSERVATION_SPREAD_MS + 1));
@@ -284,6 +293,7 @@ enum status observation_cancel(struct observations *observations, uint64_t sessi
         return STATUS_NOT_FOUND;
     if (!observation_save(observations, observation, &save, (struct octets){0}))
         return STATUS_FULL;
+    observation_drop_fetch(observations, observation);
     observation->state = OBSERVATION_LEAVING;
     observation->waiter = *waiter;
     wheel_cancel(&observations->wheel, &observation->timer);
@@ -315,6 +325,7 @@ enum status observation_restore(struct observations *observations, const struct 
     observation->heard_unix_ms = value->heard_unix_ms;
     observation->heard_ms = age_ms < now.ms ? now.ms - age_ms : 0;
     observation->expires_unix_ms = value->expires_unix_ms;
+    observation->is_due = value->expires_unix_ms == 0;
     observation_set_renewal(observations, observation);
     return STATUS_OK;
 }
@@ -333,18 +344,24 @@ uint64_t observation_next_ms(const struct observations *observations)
     return wheel_next_ms(&observations->wheel);
 }
 
+void observation_renew(struct observations *observations, struct observation *observation)
+{
+    if (observation_register(observations, observation) == STATUS_OK) {
+        observation->is_renewing = true;
+        observation_count(observations, WORKER_OBSERVATIONS_RENEWED);
+    } else {
+        observation_set_retry(observations, observation);
+    }
+}
+
 void observation_run(struct observations *observations, uint64_t now_ms)
 {
     struct timer *timer;
     while ((timer = wheel_expire(&observations->wheel, now_ms))) {
         struct observation *observation = (struct observation *)timer;
-        if (observation->state != OBSERVATION_HELD || observation->is_renewing)
-            continue;
-        if (observation_register(observations, observation) == STATUS_OK) {
-            observation->is_renewing = true;
-            observation_count(observations, WORKER_OBSERVATIONS_RENEWED);
-        } else {
-            observation_set_retry(observations, observation);
-        }
+        if (observation->fetch)
+            observation_fetch_lapsed(observations, observation);
+        else if (observation->state == OBSERVATION_HELD && !observation->is_renewing)
+            observation_renew(observations, observation);
     }
 }

@@ -4,6 +4,9 @@
  *                             └─────────── error, silence ──────> gone <── 4.xx ─────┤
  *                                            LEAVING <── observation_cancel ─────────┘
  *
+ * Of a notification in blocks (RFC 7959 section 2.6) the first one comes by itself: the rest is
+ * fetched (observation_fetch.c), and the whole becomes one event.
+ *
  * Each is stored with its session, as is the number of its newest notification, in one step with
  * the event that the notification becomes; only then is a confirmable one acknowledged. So it
  * outlives addresses and workers: the token's first octet is the relation's slot, and whoever has
@@ -13,7 +16,8 @@
  * No I/O but questions to the store, no clock. Bounded: OBSERVATIONS_PER_SESSION_MAX of a session,
  * OBSERVATIONS_MAX of a worker; notifications of one session by OBSERVATION_RATE and _BURST: what
  * exceeds them is as if it had not come, so that a confirmable one comes again later. Memory: pools
- * of 144 octets for each and 224 for each observed session, and the target from the heap. */
+ * of 128 octets for each and 184 for each observed session, 17 KB for an event; from the heap the
+ * target, and 16.5 KB for each of OBSERVATION_FETCHES_MAX notifications in blocks. */
 #ifndef HOLDFAST_WORKER_OBSERVATION_H
 #define HOLDFAST_WORKER_OBSERVATION_H
 
@@ -39,7 +43,7 @@ enum observation_outcome {
     OBSERVATION_CANCELLED,
     OBSERVATION_REFUSED,        /* by the device: result->code */
     OBSERVATION_NOT_OBSERVABLE, /* it answers, but keeps no relation */
-    OBSERVATION_TOO_LARGE,      /* for an event: EVENT_PAYLOAD_MAX */
+    OBSERVATION_TOO_LARGE,      /* for an event: COAP_BODY_MAX */
     OBSERVATION_UNREACHED, /* the device does not answer, or not so that it can be understood */
     OBSERVATION_NOT_STORED,
     OBSERVATION_GONE, /* the session has left this worker */
@@ -66,11 +70,13 @@ enum observation_state {
 };
 
 struct observation_peer;
+struct observation_fetch;
 
 struct observation {
     struct timer timer; /* the first member: the wheel gives it back */
     struct observation_peer *peer;
     char *target; /* NUL-terminated; owned */
+    struct observation_fetch *fetch; /* of the newest notification, which is in blocks; or NULL */
     struct observation_waiter waiter;
     uint64_t heard_ms; /* our clock: RFC 7641 section 3.4's T1 */
     uint64_t heard_unix_ms;
@@ -80,6 +86,7 @@ struct observation {
     bool has_number, has_stored;
     bool has_format;
     bool is_renewing; /* the device has been asked again */
+    bool is_due; /* the store has a note that something was acknowledged which is not in the log */
     uint8_t failures; /* of that, in a row */
     uint8_t state;
     uint8_t slot;
@@ -106,6 +113,9 @@ struct observations {
     struct pool saves;
     struct wheel wheel;
     uint64_t random;
+    size_t fetches;
+    uint32_t last_fetch;
+    uint8_t event[STORE_LONG_EVENT_MAX]; /* on its way to the store */
 };
 
 /* Not to be moved afterwards; free the store first. STATUS_NO_MEMORY. */

@@ -18,49 +18,60 @@ static const struct message_option *find_option(const struct message *message, u
     return NULL;
 }
 
-/* What a response says, whether it came by an errand or for itself. */
-struct notification {
-    const struct message *message;
-    struct octets body;
-    bool has_observe;
-    uint32_t observe;
-    uint16_t message_id;
-    bool acknowledges;
-};
+void observation_read(const struct observations *observations, const struct message *message,
+                      struct notification *notification)
+{
+    const struct message_option *observe = find_option(message, OPTION_OBSERVE);
+    const struct message_option *format = find_option(message, OPTION_CONTENT_FORMAT);
+    const struct message_option *max_age = find_option(message, OPTION_MAX_AGE);
+    *notification = (struct notification){
+        .heard = observation_now(observations),
+        .body = {message->payload, message->payload_length},
+        .max_age_s = MAX_AGE_DEFAULT_S,
+        .message_id = message->id,
+        .has_observe = observe && observe->length <= 3,
+        .has_format = format && format->length <= 2,
+    };
+    if (notification->has_observe)
+        notification->observe = message_option_number(observe);
+    if (notification->has_format)
+        notification->format = (uint16_t)message_option_number(format);
+    if (max_age && max_age->length <= 4)
+        notification->max_age_s = message_option_number(max_age);
+}
 
 /* "An incoming notification was sent more recently than the freshest notification so far when one
  * of the following conditions is met: (V1 < V2 and V2 - V1 < 2^23) or (V1 > V2 and V1 - V2 > 2^23)
  * or (T2 > T1 + 128 seconds)" (RFC 7641 section 3.4) */
 static bool is_newer(const struct observation *observation, uint32_t v2, uint64_t t2)
 {
-    uint32_t v1 = observation->number;
-    if (!observation->has_number)
+    const struct observation_fetch *fetch = observation->fetch;
+    uint32_t v1 = fetch ? fetch->notification.observe : observation->number;
+    uint64_t t1 = fetch ? fetch->notification.heard.ms : observation->heard_ms;
+    if (fetch ? !fetch->notification.has_observe : !observation->has_number)
         return true;
     return (v1 < v2 && v2 - v1 < NUMBER_HALF) || (v1 > v2 && v1 - v2 > NUMBER_HALF) ||
-           t2 > observation->heard_ms + REORDERING_MS;
+           t2 > t1 + REORDERING_MS;
 }
 
-static size_t write_event(const struct observation *observation,
-                          const struct notification *notification, uint64_t unix_ms,
-                          uint8_t space[STORE_EVENT_MAX])
+static size_t write_event(struct observations *observations, const struct observation *observation,
+                          const struct notification *notification)
 {
     const struct session *session = observation->peer->peer.session;
-    const struct message_option *format = find_option(notification->message, OPTION_CONTENT_FORMAT);
-    struct writer writer = writer_over(space, STORE_EVENT_MAX);
+    struct writer writer = writer_over(observations->event, sizeof(observations->event));
     struct event event = {
-        .unix_ms = unix_ms,
+        .unix_ms = notification->heard.unix_ms,
         .path = observation->target,
         .cid = {session->own_cid.bytes, session->own_cid.length},
         .payload = notification->body,
         .message_id = notification->message_id,
-        .has_format = format && format->length <= 2,
+        .format = notification->format,
+        .has_format = notification->has_format,
         .has_observe = notification->has_observe,
         .observe = notification->observe,
         .slot = observation->slot,
     };
     event.identity.bytes = session_identity(session, &event.identity.length);
-    if (event.has_format)
-        event.format = (uint16_t)message_option_number(format);
     event_write(&writer, &event);
     return writer_ok(&writer) ? writer_length(&writer) : 0;
 }
@@ -68,13 +79,10 @@ static size_t write_event(const struct observation *observation,
 static void take_state(struct observations *observations, struct observation *observation,
                        const struct notification *notification)
 {
-    struct coap_now now = observation_now(observations);
-    const struct message_option *max_age = find_option(notification->message, OPTION_MAX_AGE);
-    uint64_t age_s =
-        max_age && max_age->length <= 4 ? message_option_number(max_age) : MAX_AGE_DEFAULT_S;
-    observation->heard_ms = now.ms;
-    observation->heard_unix_ms = now.unix_ms;
-    observation->expires_unix_ms = now.unix_ms + age_s * 1000;
+    observation->heard_ms = notification->heard.ms;
+    observation->heard_unix_ms = notification->heard.unix_ms;
+    observation->expires_unix_ms =
+        observation_now(observations).unix_ms + notification->max_age_s * 1000;
     observation->failures = 0;
     if (notification->has_observe) {
         observation->number = notification->observe;
@@ -82,36 +90,36 @@ static void take_state(struct observations *observations, struct observation *ob
     }
 }
 
-/* False: the store was not even asked. */
-static bool keep(struct observations *observations, struct observation *observation,
-                 const struct notification *notification, enum save_kind kind)
+bool observation_keep(struct observations *observations, struct observation *observation,
+                      const struct notification *notification, enum save_kind kind)
 {
-    uint8_t event[STORE_EVENT_MAX];
     const struct save save = {
         .number = notification->observe,
         .message_id = notification->message_id,
         .kind = (uint8_t)kind,
         .has_number = notification->has_observe,
+        .was_due = observation->is_due,
         .acknowledges = notification->acknowledges,
     };
     take_state(observations, observation, notification);
-    size_t length = write_event(observation, notification, observation->heard_unix_ms, event);
-    if (length > 0 &&
-        observation_save(observations, observation, &save, (struct octets){event, length}))
+    const struct octets event = {observations->event,
+                                 write_event(observations, observation, notification)};
+    if (event.length > 0 && observation_save(observations, observation, &save, event)) {
+        observation->is_due = false;
         return true;
+    }
     observation_note_number(observation, &save, false);
     observation_count(observations, WORKER_HEARD_NOT_STORED);
     return false;
 }
 
-/* The relation ends at the device; the store forgets it, if it can be asked, else an heir finds out
- * by its next registration. */
-static void end_by_device(struct observations *observations, struct observation *observation)
+void observation_end_by_device(struct observations *observations, struct observation *observation,
+                               enum observation_outcome outcome, uint8_t code)
 {
     const struct save save = {.kind = SAVE_REMOVAL};
     observation_count(observations, WORKER_OBSERVATIONS_ENDED);
     (void)observation_save(observations, observation, &save, (struct octets){0});
-    observation_drop(observations, observation);
+    observation_end(observations, observation, outcome, code);
 }
 
 /* False: the session has sent more than its share. */
@@ -127,46 +135,89 @@ static bool take_from_share(struct observations *observations, struct observatio
     return true;
 }
 
+enum extent { EXTENT_WHOLE, EXTENT_FIRST_BLOCK, EXTENT_NONSENSE };
+
+/* "the server only sends the first block" (RFC 7959 section 2.6), whose number is 0. */
+static enum extent extent_of(const struct message *message)
+{
+    struct block block;
+    switch (block_read(&block, message, OPTION_BLOCK2)) {
+    case BLOCK_NONE:
+        return EXTENT_WHOLE;
+    case BLOCK_FOUND:
+        break;
+    case BLOCK_RESERVED:
+        return EXTENT_NONSENSE;
+    }
+    if (block.number > 0)
+        return EXTENT_NONSENSE;
+    return block.more ? EXTENT_FIRST_BLOCK : EXTENT_WHOLE;
+}
+
+/* All of a newer state is here, by itself or as the answer to a registration. */
+static enum coap_heard take_whole(struct observations *observations,
+                                  struct observation *observation,
+                                  const struct notification *notification)
+{
+    bool is_first = observation->state == OBSERVATION_REGISTERING;
+    if (!observation_keep(observations, observation, notification,
+                          is_first ? SAVE_FIRST : SAVE_NOTIFICATION))
+        return COAP_HEARD_DROPPED;
+    if (is_first)
+        observation->state = OBSERVATION_SAVING;
+    if (observation->fetch)
+        observation_count(observations, WORKER_FETCHES_SUPERSEDED);
+    observation_drop_fetch(observations, observation);
+    if (!is_first && !observation->is_renewing)
+        observation_set_renewal(observations, observation);
+    return COAP_HEARD_LATER;
+}
+
+static enum coap_heard take_newer(struct observations *observations,
+                                  struct observation *observation, const struct message *message,
+                                  const struct notification *notification)
+{
+    enum coap_heard heard = COAP_HEARD_REJECTED;
+    switch (extent_of(message)) {
+    case EXTENT_WHOLE:
+        heard = take_whole(observations, observation, notification);
+        break;
+    case EXTENT_FIRST_BLOCK:
+        heard = observation_fetch(observations, observation, message, notification);
+        break;
+    case EXTENT_NONSENSE:
+        break;
+    }
+    if (heard == COAP_HEARD_REJECTED)
+        observation_count(observations, WORKER_HEARD_MALFORMED);
+    return heard;
+}
+
 static enum coap_heard take_notification(struct observations *observations,
                                          struct observation *observation,
                                          const struct message *response)
 {
-    const struct message_option *observe = find_option(response, OPTION_OBSERVE);
-    struct notification notification = {
-        .message = response,
-        .body = {response->payload, response->payload_length},
-        .has_observe = observe && observe->length <= 3,
-        .message_id = response->id,
-        .acknowledges = true,
-    };
-    if (notification.has_observe)
-        notification.observe = message_option_number(observe);
+    struct notification notification;
+    observation_read(observations, response, &notification);
+    notification.acknowledges = true;
     /* RFC 7641 section 3.2: an error ends the relation at the device. */
     if (MESSAGE_CODE_CLASS(response->code) != 2) {
-        end_by_device(observations, observation);
+        observation_end_by_device(observations, observation, OBSERVATION_REFUSED, response->code);
         return COAP_HEARD;
     }
     if (notification.has_observe &&
-        !is_newer(observation, notification.observe, observation_now(observations).ms)) {
+        !is_newer(observation, notification.observe, notification.heard.ms)) {
         observation_count(observations, WORKER_HEARD_REORDERED);
         return COAP_HEARD;
-    }
-    struct block block;
-    if (response->payload_length > EVENT_PAYLOAD_MAX ||
-        (block_read(&block, response, OPTION_BLOCK2) == BLOCK_FOUND && block.more)) {
-        observation_count(observations, WORKER_HEARD_TOO_LARGE);
-        end_by_device(observations, observation);
-        return COAP_HEARD_REJECTED;
     }
     if (observation->peer->saves >= OBSERVATION_SAVES_MAX) {
         observation_count(observations, WORKER_HEARD_STORM);
         return COAP_HEARD_DROPPED;
     }
-    if (!keep(observations, observation, &notification, SAVE_NOTIFICATION))
-        return COAP_HEARD_DROPPED;
-    if (!observation->is_renewing)
-        observation_set_renewal(observations, observation);
-    return COAP_HEARD_LATER;
+    enum coap_heard heard = take_newer(observations, observation, response, &notification);
+    if (heard == COAP_HEARD_REJECTED)
+        observation_end_by_device(observations, observation, OBSERVATION_UNREACHED, 0);
+    return heard;
 }
 
 enum coap_heard observation_hear(struct observations *observations, const struct coap_peer *peer,
@@ -218,54 +269,46 @@ void observation_deregister(struct observations *observations, const struct coap
     (void)!errand_begin(observations->options.errands, peer, &request);
 }
 
-static uint64_t tag_of(const struct observation *observation)
+/* What was answered cannot be taken. */
+static void give_up_registration(struct observations *observations,
+                                 struct observation *observation, enum coap_heard heard)
 {
-    struct cursor cursor = cursor_over(observation->token, ERRAND_TOKEN_SIZE);
-    return cursor_u64(&cursor);
+    bool is_first = observation->state == OBSERVATION_REGISTERING;
+    if (!is_first && heard == COAP_HEARD_DROPPED) {
+        observation_set_retry(observations, observation);
+        return;
+    }
+    observation_deregister(observations, &observation->peer->peer, observation);
+    if (!is_first)
+        observation_end_by_device(observations, observation, OBSERVATION_UNREACHED, 0);
+    else
+        observation_end(observations, observation,
+                        heard == COAP_HEARD_DROPPED ? OBSERVATION_NOT_STORED
+                                                    : OBSERVATION_UNREACHED,
+                        0);
 }
 
-/* The device has answered a registration as one that keeps the relation. */
+/* The device has answered a registration as one that keeps the relation. What was asked for because
+ * a notification is due is taken whatever its number: it is newer than the question. */
 static enum coap_heard take_registration(struct observations *observations,
                                          struct observation *observation,
                                          const struct errand_result *result)
 {
-    bool is_first = observation->state == OBSERVATION_REGISTERING;
     bool is_separate = result->response->type != MESSAGE_ACK;
-    const struct notification notification = {
-        .message = result->response,
-        .body = result->body,
-        .has_observe = true,
-        .observe = result->observe,
-        .message_id = result->response->id,
-        .acknowledges = is_separate,
-    };
-    if (result->body.length > EVENT_PAYLOAD_MAX) {
-        observation_count(observations, WORKER_HEARD_TOO_LARGE);
-        observation_deregister(observations, result->peer, observation);
-        if (is_first)
-            observation_end(observations, observation, OBSERVATION_TOO_LARGE, 0);
-        else
-            end_by_device(observations, observation);
-        return COAP_HEARD;
-    }
-    if (is_first)
-        observation->state = OBSERVATION_SAVING;
-    else
-        observation_set_renewal(observations, observation);
-    if (!is_first && !is_newer(observation, result->observe, observation_now(observations).ms)) {
+    struct notification notification;
+    observation_read(observations, result->response, &notification);
+    notification.acknowledges = is_separate;
+    bool is_awaited = observation->state == OBSERVATION_REGISTERING ||
+                      (observation->is_due && !observation->fetch);
+    if (!is_awaited && !is_newer(observation, notification.observe, notification.heard.ms)) {
         observation_count(observations, WORKER_HEARD_REORDERED);
+        observation_set_renewal(observations, observation);
         return COAP_HEARD;
     }
-    if (keep(observations, observation, &notification, is_first ? SAVE_FIRST : SAVE_NOTIFICATION)) {
-        if (!is_first)
-            observation_set_renewal(observations, observation);
-        return is_separate ? COAP_HEARD_LATER : COAP_HEARD;
-    }
-    if (is_first) {
-        observation_deregister(observations, result->peer, observation);
-        observation_end(observations, observation, OBSERVATION_NOT_STORED, 0);
-    }
-    return is_separate ? COAP_HEARD_DROPPED : COAP_HEARD;
+    enum coap_heard heard = take_newer(observations, observation, result->response, &notification);
+    if (heard == COAP_HEARD_DROPPED || heard == COAP_HEARD_REJECTED)
+        give_up_registration(observations, observation, heard);
+    return is_separate || heard != COAP_HEARD_LATER ? heard : COAP_HEARD;
 }
 
 /* It has answered otherwise, or not at all. What is held is given up only where the device says
@@ -281,7 +324,7 @@ static void take_refusal(struct observations *observations, struct observation *
     if (observation->state == OBSERVATION_REGISTERING)
         observation_end(observations, observation, outcome, code);
     else if (is_answer && MESSAGE_CODE_CLASS(code) != 5)
-        end_by_device(observations, observation);
+        observation_end_by_device(observations, observation, outcome, code);
     else
         observation_set_retry(observations, observation);
 }
@@ -291,7 +334,7 @@ static enum coap_heard registered(void *owner, uint64_t tag, const struct errand
     struct observations *observations = owner;
     struct observation *observation =
         observation_locate(observations, result->peer->session_id, (uint8_t)(tag >> 56));
-    if (!observation || tag_of(observation) != tag || observation->state == OBSERVATION_LEAVING)
+    if (!observation || observation_tag(observation) != tag || observation->state == OBSERVATION_LEAVING)
         return COAP_HEARD;
     observation->is_renewing = false;
     if (result->response)
@@ -313,9 +356,10 @@ enum status observation_register(struct observations *observations, struct obser
         .observe = 0,
         .has_accept = observation->has_format,
         .accept = observation->format,
+        .is_first_only = true,
         .done = registered,
         .owner = observations,
-        .tag = tag_of(observation),
+        .tag = observation_tag(observation),
     };
     return errand_begin(observations->options.errands, &observation->peer->peer, &request);
 }

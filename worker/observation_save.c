@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static struct relation_value value_of(const struct observation *observation)
+static struct relation_value value_of(const struct observation *observation, enum save_kind kind)
 {
     struct relation_value value = {
         .role = RELATION_OBSERVATION,
@@ -13,11 +13,21 @@ static struct relation_value value_of(const struct observation *observation)
         .block_exponent = RELATION_BLOCK_NONE,
         .number = observation->number,
         .heard_unix_ms = observation->heard_unix_ms,
-        .expires_unix_ms = observation->expires_unix_ms,
+        .expires_unix_ms = kind == SAVE_NOTE ? 0 : observation->expires_unix_ms,
         .target = {(const uint8_t *)observation->target, strlen(observation->target)},
     };
     memcpy(value.token, observation->token, ERRAND_TOKEN_SIZE);
     return value;
+}
+
+/* What is in the log, or is not, settles what was due before; a note that follows comes later. */
+static void event_saved(struct observations *observations, struct observation *observation,
+                        const struct save *save, bool is_stored)
+{
+    observation->is_due = !is_stored && (observation->is_due || save->was_due);
+    if (observation->is_due && !observation->fetch && !observation->is_renewing &&
+        observation->state == OBSERVATION_HELD)
+        observation_set_retry(observations, observation);
 }
 
 static void saved(void *owner, const struct store_answer *answer);
@@ -37,7 +47,7 @@ bool observation_save(struct observations *observations, struct observation *obs
     asked->slot = observation->slot;
     memcpy(asked->token, observation->token, ERRAND_TOKEN_SIZE);
     if (save->kind != SAVE_REMOVAL) {
-        const struct relation_value value = value_of(observation);
+        const struct relation_value value = value_of(observation, (enum save_kind)save->kind);
         relation_value_write(&writer, &value);
     }
     const struct store_relation relation = {observation->slot, {space, writer_length(&writer)}};
@@ -125,6 +135,10 @@ static void saved(void *owner, const struct store_answer *answer)
         removal_saved(observations, observation, is_stored);
         break;
     case SAVE_NOTIFICATION:
+        event_saved(observations, observation, &save, is_stored);
+        break;
+    case SAVE_NOTE:
+        observation_noted(observations, observation, &save, is_stored);
         break;
     }
 }

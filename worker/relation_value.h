@@ -40,7 +40,9 @@ struct relation_value {
     uint32_t number;          /* Observe value of the newest notification */
     uint64_t heard_unix_ms;   /* observer: its last sign of life (registration, an ACK);
                                  observation: when the newest notification came */
-    uint64_t expires_unix_ms; /* observation: end of what Max-Age gave it; observer: 0 */
+    uint64_t expires_unix_ms; /* observation: end of what Max-Age gave it; 0: a notification newer
+                                 than `number` has been acknowledged and is not in the log, so the
+                                 device is to be asked again at once; observer: 0 */
     struct octets target;     /* a view: path and query as in a URI, "/a/b?c=d", percent-encoded */
 };
 

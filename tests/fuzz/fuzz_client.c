@@ -3,9 +3,11 @@
  * body). The input is steps:
  *   0 LENGTH message   it arrives        1 N   the store answers the oldest question, N its outcome
  *   2 N                N seconds pass    3     the session goes, and an heir has it
+ * In a message whose token is ff ff ff ff ff ff ff ff, that and (in an ACK) its message id are those
+ * of the request that left last: nobody could guess them.
  * Whatever comes: each request of ours is answered once, no question to the store is answered with
- * a relation that cannot be read, and a confirmable notification is not acknowledged before that
- * question was. */
+ * a relation that cannot be read, a confirmable notification is not acknowledged before the store
+ * has been asked to keep it or a note of it, and no event is longer than a body. */
 #include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
@@ -26,7 +28,10 @@ static struct client client;
 static struct coap_now now;
 static struct store_waiter questions[QUESTIONS];
 static size_t asked, answered;
-static size_t events; /* of what was asked; the rest takes relations away, and nobody waits */
+static size_t kept; /* of what was asked; the rest takes relations away, and nobody waits */
+static bool is_due; /* as the relation was kept last */
+static uint8_t last_token[ERRAND_TOKEN_SIZE];
+static uint16_t last_id;
 static size_t under_way;
 static union named_session sensor = {.session = {.id = 1, .own_cid = {8, {7, 1}}}};
 
@@ -40,16 +45,17 @@ static enum status save_relation(struct store *store, uint64_t fence,
                                  const struct store_relation *relation, struct octets event,
                                  const struct store_waiter *waiter)
 {
-    struct relation_value value;
+    struct relation_value value = {.expires_unix_ms = 1};
     (void)store;
     (void)fence;
-    require(relation->slot >= OBSERVATION_SLOT_FIRST && event.length <= STORE_EVENT_MAX);
+    require(relation->slot >= OBSERVATION_SLOT_FIRST && event.length <= STORE_LONG_EVENT_MAX);
     require(relation->value.length == 0 ||
             relation_value_read(&value, relation->value) == STATUS_OK);
     if (asked == QUESTIONS)
         return STATUS_FULL;
     questions[asked++] = *waiter;
-    events += event.length > 0;
+    kept += relation->value.length > 0;
+    is_due = value.expires_unix_ms == 0;
     return STATUS_OK;
 }
 
@@ -68,6 +74,10 @@ static void check_sent(void *owner, const struct coap_peer *peer, const uint8_t 
     (void)owner;
     require(peer->session == &sensor.session &&
             message_parse(&message, bytes, length) == MESSAGE_OK);
+    if (message.code == CODE_EMPTY || message.token_length != sizeof(last_token))
+        return;
+    memcpy(last_token, message.token, sizeof(last_token));
+    last_id = message.id;
 }
 
 static enum coap_heard take(void *owner, uint64_t tag, const struct errand_result *result)
@@ -97,7 +107,7 @@ static void inherit(void)
         .number = 5,
         .block_exponent = RELATION_BLOCK_NONE,
         .heard_unix_ms = now.unix_ms,
-        .expires_unix_ms = now.unix_ms + 60000,
+        .expires_unix_ms = is_due ? 0 : now.unix_ms + 60000,
         .target = {(const uint8_t *)"/t?u", 4},
     };
     const struct coap_peer peer = device();
@@ -121,6 +131,23 @@ static void ask_device(uint8_t number)
     under_way++;
 }
 
+/* Fills in what the input cannot know. */
+static void address(uint8_t *bytes, size_t length)
+{
+    static const uint8_t whoever[ERRAND_TOKEN_SIZE] = {0xff, 0xff, 0xff, 0xff,
+                                                       0xff, 0xff, 0xff, 0xff};
+    struct message message;
+    if (message_parse(&message, bytes, length) != MESSAGE_OK ||
+        message.token_length != sizeof(whoever) ||
+        memcmp(message.token, whoever, sizeof(whoever)) != 0)
+        return;
+    memcpy(bytes + MESSAGE_HEADER_SIZE, last_token, sizeof(last_token));
+    if (message.type != MESSAGE_ACK)
+        return;
+    bytes[2] = (uint8_t)(last_id >> 8);
+    bytes[3] = (uint8_t)last_id;
+}
+
 static void receive(struct cursor *cursor)
 {
     uint8_t space[COAP_MESSAGE_SIZE_MAX], copy[UINT8_MAX];
@@ -133,16 +160,16 @@ static void receive(struct cursor *cursor)
     const struct coap_peer peer = device();
     if (length > 0)
         memcpy(copy, bytes, length);
-    size_t before = events;
+    address(copy, length);
+    size_t before = kept;
     enum coap_outcome outcome = coap_receive(coap, &peer, now, copy, length, &reply, &commit);
     struct message message;
     bool is_ack = outcome == COAP_REPLY && space[0] >> 4 == 6 && space[1] == CODE_EMPTY;
     bool is_notification = message_parse(&message, copy, length) == MESSAGE_OK &&
                            message.token_length == ERRAND_TOKEN_SIZE &&
                            message.token[0] == OBSERVATION_SLOT_FIRST;
-    /* An event is on its way to the store: its message is not acknowledged by this reply. */
-    require(
-        !(is_ack && is_notification && events > before && MESSAGE_CODE_CLASS(message.code) == 2));
+    /* It is on its way to the store: its message is not acknowledged by this reply. */
+    require(!(is_ack && is_notification && kept > before && MESSAGE_CODE_CLASS(message.code) == 2));
 }
 
 static void answer_store(uint8_t outcome)
@@ -168,7 +195,8 @@ static void pass(uint32_t seconds)
 static void begin(void)
 {
     now = (struct coap_now){1000, 1700000000000};
-    asked = answered = events = under_way = 0;
+    asked = answered = kept = under_way = 0;
+    is_due = false;
     named_session_set(&sensor, "x", 1);
     sensor.session.next_message_id = 100;
     require(metrics_init(&metrics, worker_metrics, WORKER_METRICS_COUNT, 1) == STATUS_OK);
@@ -217,6 +245,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         pass(60);
     forget(NULL, &sensor.session.own_cid);
     require(under_way == 0 && !observation_has(&client.observations, sensor.session.id));
+    require(client.observations.fetches == 0);
     while (answered < asked)
         answer_store(0);
     client_free(&client);

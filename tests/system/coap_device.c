@@ -1,6 +1,7 @@
 /* A device that is a CoAP server over the DTLS session that it has opened as a client: it serves
- * /temp, which can be observed and written, /slow, whose response is separate, and /large, which
- * comes and goes in blocks; and says when a value changes.
+ * /temp, which can be observed and written, /slow, whose response is separate, /large, which comes
+ * and goes in blocks, and /state, which comes in blocks and can be observed; and says when a value
+ * changes. It knows of one observer.
  *
  * One command a line on stdin, one JSON object a line on stdout. Requests are answered at any time.
  *   connect           a session
@@ -9,12 +10,16 @@
  *   old TEXT          the same with an Observe value from before
  *   stray             a confirmable notification for a token that nobody gave
  *   storm N           N non-confirmable ones at once
+ *   grow SIZE TEXT    a confirmable notification of /state: TEXT over and over; as `change`
+ *   patience N        answers N more requests for blocks of /state behind the first; "all": any
  *   rebind            another port
- *   count             requests, registrations, deregistrations so far, and the value of /temp */
+ *   count             requests, registrations, deregistrations so far, the value of /temp, and how
+ *                     many blocks of /state have gone since it changed */
 #include "shared/cursor.h"
 #include "shared/option.h"
 #include "tests/system/support/device.h"
 #include "tests/system/support/device_option.h"
+#include "tests/system/support/large_state.h"
 #include "worker/block.h"
 #include "worker/message.h"
 
@@ -30,8 +35,6 @@
 #define COMMAND_MS 20000
 #define RETRANSMIT_MS 2000 /* ACK_TIMEOUT, RFC 7252 section 4.8; then doubled */
 #define LINE_SIZE_MAX 1024
-#define LARGE_SIZE 3000
-#define SZX 4 /* blocks of 256 octets */
 
 enum { SENT_WAITING, SENT_ACKED, SENT_RESET };
 
@@ -46,6 +49,7 @@ static struct {
     uint16_t sent_id; /* of the confirmable message under way */
     int sent_state;
     size_t large_received;
+    struct large_state state, large;
     long long requests, registrations, deregistrations;
 } self = {.number = 10, .value = "20.0"};
 
@@ -131,6 +135,35 @@ static void serve_temp(const struct message *message)
     (void)send_message(&writer);
 }
 
+static void send_state(struct large_state *state, const struct message *message)
+{
+    const struct message_option *option = find_option(message, OPTION_OBSERVE);
+    bool is_observable = state == &self.state;
+    uint8_t space[COAP_MESSAGE_SIZE_MAX];
+    struct writer writer = writer_over(space, sizeof(space));
+    struct message_builder builder;
+    struct block block;
+    if (!large_state_take(state, message, &block))
+        return;
+    if (option && is_observable)
+        observe(message, option);
+    begin_response(&builder, &writer, message, CODE_CONTENT);
+    large_state_add(state, &builder,
+                    option && is_observable && self.is_observed ? (int64_t)self.number++ : -1,
+                    (uint32_t)max_age, block);
+    (void)send_message(&writer);
+}
+
+static void serve_state(const struct message *message)
+{
+    send_state(&self.state, message);
+}
+
+static void send_large(const struct message *message)
+{
+    send_state(&self.large, message);
+}
+
 /* The response comes in a message of its own, and its ACK is left to the main loop. */
 static void serve_slow(const struct message *message)
 {
@@ -144,29 +177,6 @@ static void serve_slow(const struct message *message)
     message_begin(&builder, &writer, MESSAGE_CON, CODE_CONTENT, self.next_id++, message->token,
                   message->token_length);
     message_add_payload(&builder, (const uint8_t *)"slow", 4);
-    (void)send_message(&writer);
-}
-
-static void send_large(const struct message *message)
-{
-    static uint8_t large[LARGE_SIZE];
-    uint8_t space[COAP_MESSAGE_SIZE_MAX];
-    struct writer writer = writer_over(space, sizeof(space));
-    struct message_builder builder;
-    struct block block = {.szx = SZX};
-    struct octets part;
-    for (size_t i = 0; i < LARGE_SIZE; i++)
-        large[i] = (uint8_t)('a' + i % 26);
-    if (block_read(&block, message, OPTION_BLOCK2) == BLOCK_FOUND && block.szx > SZX)
-        block = (struct block){.number = block.number << (block.szx - SZX), .szx = SZX};
-    if (!block_slice(&block, (struct octets){large, LARGE_SIZE}, &part)) {
-        respond(message, CODE_BAD_OPTION, "");
-        return;
-    }
-    begin_response(&builder, &writer, message, CODE_CONTENT);
-    message_add_option(&builder, OPTION_ETAG, (const uint8_t *)"1", 1);
-    message_add_number(&builder, OPTION_BLOCK2, block_value(&block));
-    message_add_payload(&builder, part.bytes, part.length);
     (void)send_message(&writer);
 }
 
@@ -197,10 +207,8 @@ static void serve(const struct message *message)
         uint8_t code; /* 0: all others */
         void (*serve)(const struct message *message);
     } resources[] = {
-        {"temp", 0, serve_temp},
-        {"slow", 0, serve_slow},
-        {"large", CODE_GET, send_large},
-        {"large", 0, take_large},
+        {"temp", 0, serve_temp},         {"slow", 0, serve_slow},  {"state", CODE_GET, serve_state},
+        {"large", CODE_GET, send_large}, {"large", 0, take_large},
     };
     const struct message_option *path = find_option(message, OPTION_URI_PATH);
     self.requests++;
@@ -316,6 +324,30 @@ static json_t *change_command(const char *rest)
                                               self.token_length));
 }
 
+static json_t *grow_command(const char *rest)
+{
+    uint8_t space[COAP_MESSAGE_SIZE_MAX];
+    struct writer writer = writer_over(space, sizeof(space));
+    struct message_builder builder;
+    char *word;
+    size_t size = strtoul(rest, &word, 10);
+    if (!self.is_observed || *word != ' ')
+        return failure("nobody observes, or no size");
+    large_state_set(&self.state, word + 1, size);
+    message_begin(&builder, &writer, MESSAGE_CON, CODE_CONTENT, self.next_id++, self.token,
+                  self.token_length);
+    large_state_add(&self.state, &builder, self.number++, (uint32_t)max_age,
+                    (struct block){.szx = LARGE_STATE_SZX});
+    return settle(space, writer_length(&writer));
+}
+
+static json_t *patience_command(const char *rest)
+{
+    self.state.is_patient = strcmp(rest, "all") != 0;
+    self.state.left = strtoul(rest, NULL, 10);
+    return success();
+}
+
 static json_t *notify(const char *text, uint32_t number)
 {
     uint8_t message[COAP_MESSAGE_SIZE_MAX];
@@ -367,18 +399,20 @@ static json_t *rebind_command(const char *rest)
 static json_t *count_command(const char *rest)
 {
     (void)rest;
-    return json_pack("{s:b,s:I,s:I,s:I,s:b,s:s}", "ok", 1, "requests", self.requests,
+    return json_pack("{s:b,s:I,s:I,s:I,s:b,s:s,s:I}", "ok", 1, "requests", self.requests,
                      "registrations", self.registrations, "deregistrations", self.deregistrations,
-                     "observed", self.is_observed, "value", self.value);
+                     "observed", self.is_observed, "value", self.value, "blocks",
+                     self.state.served);
 }
 
 static const struct command {
     const char *name;
     json_t *(*run)(const char *rest);
 } commands[] = {
-    {"connect", connect_command}, {"change", change_command}, {"tell", tell_command},
-    {"old", old_command},         {"stray", stray_command},   {"storm", storm_command},
-    {"rebind", rebind_command},   {"count", count_command},
+    {"connect", connect_command},   {"change", change_command}, {"tell", tell_command},
+    {"old", old_command},           {"stray", stray_command},   {"storm", storm_command},
+    {"rebind", rebind_command},     {"count", count_command},   {"grow", grow_command},
+    {"patience", patience_command},
 };
 
 static json_t *run_line(char *line)
@@ -470,6 +504,8 @@ int main(int argc, char **argv)
         break;
     }
     self.sent_state = SENT_ACKED;
+    large_state_set(&self.state, "at-first.", LARGE_STATE_SIZE);
+    large_state_set(&self.large, "abcdefghijklmnopqrstuvwxyz", LARGE_STATE_SIZE);
     if (!device_open(&self.device, &options) ||
         getrandom(&self.next_id, sizeof(self.next_id), 0) != sizeof(self.next_id)) {
         perror("coap_device");

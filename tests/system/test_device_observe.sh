@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Devices that are asked and observed through the HTTP API: while a NAT forgets them between two
 # notifications, while the worker that owns their session dies between two, before the heir has
-# heard from them; and devices that misbehave.
+# heard from them, or in the middle of one that comes in blocks; and devices that misbehave.
 # shellcheck source-path=SCRIPTDIR source=cluster.sh
 source "$(dirname "${BASH_SOURCE[0]}")/cluster.sh"
 need curl jq openssl ip nft conntrack redis-server redis-cli
@@ -252,6 +252,119 @@ killed_between_two() { # store
     probe_stop addressed
 }
 
+# ---- notifications in blocks --------------------------------------------------------------------
+
+large=3000
+
+large_state() { # word
+    local text
+    printf -v text '%*s' "$large" ''
+    text=${text// /"$1"}
+    printf '%s' "${text:0:$large}"
+}
+
+has_sent_blocks() { # name count
+    (($(counted "$1" blocks) >= $2))
+}
+
+large_log_holds() { # word
+    log_holds "$(large_state "$1")"
+}
+
+await_large() { # word
+    await "all of '$1' is in the event log" 20 large_log_holds "$1"
+}
+
+# Whole, and nothing of it beside: no event is made of two states.
+expect_whole() { # word times
+    expect_eq "$1: times in the log" "$(times_in_log "$(large_state "$1")")" "$2"
+    expect_eq "$1: words in the log" "$(times_in_log "$1")" $(($2 * (large / ${#1})))
+}
+
+in_blocks() { # store
+    local killed at
+    begin "$1: a resource that is longer than a message is observed"
+    device_start wide "127.0.0.1:${lb_port[1]}"
+    at=$(any_http)
+    observe "$at" "$cid" /state
+    expect_whole at-first. 1
+    must wide grow "$large" wide-1.
+    expect_eq 'notification' "$(field outcome)" acked
+    await_large wide-1.
+    expect_eq 'registrations' "$(counted wide registrations)" 1
+    expect_api 200 GET "$at" "$cid/resources/state"
+    expect_eq 'the state' "$(body)" "$(large_state wide-1.)"
+
+    begin "$1: a newer state comes before the last one is whole"
+    must wide patience 4
+    must wide grow "$large" wide-2.
+    await 'some blocks have gone' 10 has_sent_blocks wide 4
+    must wide grow "$large" wide-3.
+    expect_eq 'notification' "$(field outcome)" acked
+    must wide patience all
+    await_large wide-3.
+    expect_whole wide-2. 0
+    expect_whole wide-3. 1
+    expect_eq 'registrations' "$(counted wide registrations)" 1
+
+    begin "$1: kill -9 of the owner between two notifications in blocks"
+    handshakes_note
+    await_owner "$cid"
+    killed=$owner
+    worker_kill "$killed"
+    must wide grow "$large" wide-4.
+    expect_eq 'notification' "$(field outcome)" acked
+    await_large wide-4.
+    expect_whole wide-1. 1
+    expect_whole wide-3. 1
+    expect_whole wide-4. 1
+    worker_start "$killed"
+    lbs_see 3
+
+    begin "$1: kill -9 of the owner in the middle of one that it has acknowledged"
+    await_owner "$cid"
+    killed=$owner
+    must wide patience 5
+    must wide grow "$large" wide-5.
+    expect_eq 'notification' "$(field outcome)" acked
+    await 'some blocks have gone' 10 has_sent_blocks wide 5
+    expect_whole wide-5. 0
+    before=$(counted wide registrations)
+    worker_kill "$killed"
+    must wide patience all
+    await_large wide-5.
+    expect_whole wide-5. 1
+    expect_eq 'the heir has asked at once' "$(counted wide registrations)" $((before + 1))
+    expect_no_handshakes
+    worker_start "$killed"
+    lbs_see 3
+
+    begin "$1: a state that is too large for an event ends its observation"
+    await_owner "$cid"
+    must wide grow 20000 wide-6.
+    await 'the device is told' 10 is_deregistered wide
+    # The session may be about to move to the worker that has come back.
+    await 'nothing is observed, whichever worker is asked' 10 observes_nothing "$cid"
+    at=$(any_http)
+    expect_at_least 'too large' \
+        "$(workers_metric 'holdfast_notifications_received_total{result="too_large"}')" 1
+    expect_api 422 POST "$at" "$cid/observations" --data '{"path":"/state"}'
+    expect_eq 'in the log' "$(times_in_log wide-6.)" 0
+    probe_stop wide
+}
+
+observes_nothing() { # cid
+    local id
+    for id in "${!worker_http[@]}"; do
+        api GET "${worker_http[$id]}" "$1/observations"
+        [[ $status == 200 && $(body) == '[]' ]] || return 1
+    done
+}
+
+is_deregistered() { # name
+    (($(counted "$1" deregistrations) > 0))
+}
+
 # ---- requests and what is wrong -----------------------------------------------------------------
 
 requests() { # store
@@ -333,6 +446,7 @@ for store in lmdb redis; do
     store_start "$store"
     cluster_start 3
     killed_between_two "$store"
+    in_blocks "$store"
     requests "$store"
     misbehaviour "$store"
     cluster_stop

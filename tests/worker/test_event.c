@@ -8,7 +8,7 @@
 
 static size_t write_event(const struct event *event, uint8_t *space)
 {
-    struct writer writer = writer_over(space, STORE_EVENT_MAX);
+    struct writer writer = writer_over(space, STORE_LONG_EVENT_MAX);
     event_write(&writer, event);
     cr_assert(writer_ok(&writer));
     return writer_length(&writer);
@@ -30,7 +30,7 @@ Test(event, octet_by_octet)
                                    "\x66"
                                    "format\x18\x3c"
                                    "\x67payload\x43\x01\x02\x03";
-    uint8_t space[STORE_EVENT_MAX];
+    static uint8_t space[STORE_LONG_EVENT_MAX];
     struct event event = {
         .unix_ms = 1700000000000,
         .path = "/events",
@@ -48,11 +48,11 @@ Test(event, octet_by_octet)
 }
 
 /* Read back by libcbor: one whole map, at the very bounds. */
-Test(event, the_longest_fits_the_log)
+static void check_longest(size_t payload_length, size_t length_max)
 {
-    static const uint8_t octets[EVENT_PAYLOAD_MAX];
+    static const uint8_t octets[COAP_BODY_MAX];
+    static uint8_t space[STORE_LONG_EVENT_MAX];
     char path[256];
-    uint8_t space[STORE_EVENT_MAX];
     memset(path, 'p', sizeof path - 1);
     path[sizeof path - 1] = '\0';
     struct event event = {
@@ -60,7 +60,7 @@ Test(event, the_longest_fits_the_log)
         .path = path,
         .identity = {octets, IDENTITY_LENGTH_MAX},
         .cid = {octets, CID_LENGTH_MAX},
-        .payload = {octets, EVENT_PAYLOAD_MAX},
+        .payload = {octets, payload_length},
         .message_id = UINT16_MAX,
         .format = UINT16_MAX,
         .has_format = true,
@@ -71,6 +71,7 @@ Test(event, the_longest_fits_the_log)
     for (int format = 0; format < 2; format++) {
         event.has_format = format;
         size_t length = write_event(&event, space);
+        cr_expect_leq(length, length_max);
         struct cbor_load_result result;
         cbor_item_t *map = cbor_load(space, length, &result);
         cr_assert_not_null(map);
@@ -78,14 +79,20 @@ Test(event, the_longest_fits_the_log)
         cr_expect(cbor_isa_map(map) && cbor_map_is_definite(map));
         cr_expect_eq(cbor_map_size(map), format ? 10 : 9);
         const struct cbor_pair *last = &cbor_map_handle(map)[cbor_map_size(map) - 1];
-        cr_expect_eq(cbor_bytestring_length(last->value), EVENT_PAYLOAD_MAX);
+        cr_expect_eq(cbor_bytestring_length(last->value), payload_length);
         cbor_decref(&map);
     }
 }
 
+Test(event, the_longest_fits_the_log)
+{
+    check_longest(EVENT_PAYLOAD_MAX, STORE_EVENT_MAX);
+    check_longest(COAP_BODY_MAX, STORE_LONG_EVENT_MAX);
+}
+
 Test(event, no_room_fails_the_writer)
 {
-    uint8_t space[STORE_EVENT_MAX];
+    static uint8_t space[STORE_LONG_EVENT_MAX];
     struct event event = {.path = "/events", .payload = {(const uint8_t *)"xyz", 3}};
     size_t length = write_event(&event, space);
     for (size_t size = 0; size < length; size++) {
