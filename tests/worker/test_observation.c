@@ -140,6 +140,28 @@ Test(observation, devices_that_do_not_register)
     observation_bench_end(&bench);
 }
 
+/* RFC 9175 section 2.3: the second request is the one that registers. */
+Test(observation, a_device_that_wants_to_know_whether_we_are_there)
+{
+    uint8_t space[64], given[ERRAND_TOKEN_SIZE];
+    struct writer writer = writer_over(space, sizeof(space));
+    struct message_builder builder;
+    observation_bench_begin(&bench);
+    cr_assert_eq(observation_bench_observe(&bench, "/temp"), STATUS_OK);
+    uint16_t id = observation_bench_registration(&bench, 0);
+    memcpy(given, bench.token, sizeof(given));
+    message_begin(&builder, &writer, MESSAGE_ACK, CODE_UNAUTHORIZED, id, given, sizeof(given));
+    message_add_option(&builder, OPTION_ECHO, (const uint8_t *)"fresh", 5);
+    coap_bench_receive(&bench.coap, &bench.coap.secured, bench.now_ms, space,
+                       writer_length(&writer));
+    id = observation_bench_registration(&bench, 0);
+    cr_expect_arr_eq(bench.token, given, sizeof(given), "as notifications will have it");
+    observation_bench_say(&bench, MESSAGE_ACK, id, CODE_CONTENT, 1, 60, "x");
+    observation_bench_store(&bench, 0, STORE_OK);
+    cr_expect_eq(bench.result.outcome, OBSERVATION_BEGUN);
+    observation_bench_end(&bench);
+}
+
 Test(observation, a_registration_that_cannot_be_stored_is_taken_back)
 {
     observation_bench_begin(&bench);
