@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,8 +215,21 @@ static bool has_work(const struct io *io)
     return false;
 }
 
+/* What wakes a thread that is SCHED_BATCH (sched(7)) does not interrupt who is at work on the same
+ * processor. Of an lb and a worker that share one, each would else interrupt the other with each
+ * frame, in the middle of a batch. Who has chosen another policy for us keeps it. */
+static void share_processor(struct io *io)
+{
+    const struct sched_param none = {0};
+    io->has_turned = true;
+    if (sched_getscheduler(0) == SCHED_OTHER)
+        (void)sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
 enum status io_turn(struct io *io, uint64_t deadline_ms)
 {
+    if (!io->has_turned)
+        share_processor(io);
     io->now_ms = io_clock_ms();
     enum status status = io->calls->wait(io, has_work(io) ? 0 : deadline_ms);
     if (status != STATUS_OK)

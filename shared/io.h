@@ -3,7 +3,7 @@
  * (epoll, recvmmsg, sendmmsg). Protocol code sees neither.
  *
  * Any thread may make a loop and open its sockets; the first io_turn or io_flush ties it to the
- * calling thread. It is freed by that thread, or by another one after that thread has ended (its
+ * calling thread, which becomes SCHED_BATCH with its first turn if it was SCHED_OTHER. It is freed by that thread, or by another one after that thread has ended (its
  * ports then may come free a moment later).
  * Callbacks may send, watch and unwatch, but not turn, open or free. Nothing allocates once
  * io_udp_open has returned. Heap of a socket: 2 * IO_BATCH_MAX * (datagram_size_max + 150),

@@ -123,6 +123,7 @@ struct io {
     const struct io_backend_calls *calls;
     void *backend;
     uint64_t now_ms;
+    bool has_turned;
     struct io_counters counters;
     struct io_socket *sockets[IO_SOCKETS_MAX];
     size_t socket_count;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -312,6 +313,22 @@ ON_BOTH_BACKENDS(io, signal_ends_a_turn_normally)
     struct itimerval soon = {.it_value = {.tv_usec = 20000}};
     setitimer(ITIMER_REAL, &soon, NULL);
     cr_assert_eq(io_turn(io, UINT64_MAX), STATUS_OK);
+    io_free(io);
+}
+
+ON_BOTH_BACKENDS(io, does_not_interrupt_others)
+{
+    struct io *io = loop_start(backend);
+    const struct sched_param none = {0};
+    cr_assert_eq(sched_getscheduler(0), SCHED_OTHER);
+    cr_assert_eq(io_turn(io, 0), STATUS_OK);
+    cr_expect_eq(sched_getscheduler(0), SCHED_BATCH);
+    io_free(io);
+
+    cr_assert_eq(sched_setscheduler(0, SCHED_IDLE, &none), 0);
+    io = loop_start(backend);
+    cr_assert_eq(io_turn(io, 0), STATUS_OK);
+    cr_expect_eq(sched_getscheduler(0), SCHED_IDLE, "somebody wanted it so");
     io_free(io);
 }
 
