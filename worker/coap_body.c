@@ -120,8 +120,8 @@ bool coap_resume(struct coap *coap, const struct resource_call *call, struct res
     const struct message *message = call->request->message;
     const struct exchange_endpoint endpoint = coap_exchange_endpoint(call->peer);
     struct block block;
-    if (message->code == CODE_GET || call->request->block1 ||
-        block_read(&block, message, OPTION_BLOCK2) != BLOCK_FOUND || block.number == 0)
+    if (call->request->block1 || block_read(&block, message, OPTION_BLOCK2) != BLOCK_FOUND ||
+        block.number == 0)
         return false;
     const struct body_head *head =
         body_find(bodies_of(coap, call->peer), &endpoint, request_key(coap, message), call->now.ms,
@@ -134,8 +134,9 @@ bool coap_resume(struct coap *coap, const struct resource_call *call, struct res
         memcpy(reply->etag, head->etag, head->etag_length);
         return true;
     }
-    /* A FETCH with its payload can be run again: its ETag tells whether the result is the same. */
-    if (message->code == CODE_FETCH && message->payload_length > 0)
+    /* A GET, and a FETCH with its payload, can be run again: the ETag tells whether the result is
+     * the same. */
+    if (message->code == CODE_GET || (message->code == CODE_FETCH && message->payload_length > 0))
         return false;
     resource_fail(reply, CODE_INCOMPLETE, "begin with block 0");
     coap_count(coap, WORKER_COAP_BLOCKS_INCOMPLETE);
@@ -154,7 +155,8 @@ void coap_keep(struct coap *coap, const struct coap_peer *peer, const struct mes
             body_drop(bodies, &endpoint, request_key(coap, request));
         return;
     }
-    if (request->code == CODE_GET || reply->block2.number > 0 || !reply->block2.more)
+    if ((request->code == CODE_GET && !reply->varies) || reply->block2.number > 0 ||
+        !reply->block2.more)
         return;
     struct body_head head = {
         .code = reply->code,

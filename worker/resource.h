@@ -50,6 +50,7 @@ struct resource_state {
 struct resource_reply {
     uint8_t code;
     bool has_format, has_max_age, has_observe;
+    bool varies; /* the same GET, again, is answered otherwise: blocks are those of this answer */
     uint16_t format;
     uint32_t max_age_s;  /* without: 60 s (RFC 7252 section 5.10.5) */
     uint32_t observe;    /* RFC 7641 section 4.4 */
@@ -76,7 +77,7 @@ static inline void resource_begin_reply(struct resource_reply *reply, struct wri
                                         struct writer event)
 {
     reply->code = CODE_EMPTY;
-    reply->has_format = reply->has_max_age = reply->has_observe = false;
+    reply->has_format = reply->has_max_age = reply->has_observe = reply->varies = false;
     reply->suggests_block1 = reply->has_block1 = reply->has_block2 = reply->has_size2 = false;
     reply->size1 = 0;
     reply->etag_length = reply->location_path_count = reply->location_query_count = 0;

@@ -40,6 +40,7 @@ enum resource_outcome whoami_get(const struct resource_call *call, struct resour
     reply->code = CODE_CONTENT;
     reply->has_format = true;
     reply->format = call->format;
+    reply->varies = true; /* by the address that the next request comes from */
     represent_map(&reply->payload, call->format, fields, count);
     return RESOURCE_DONE;
 }

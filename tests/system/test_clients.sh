@@ -91,6 +91,13 @@ new_port_each() {
     # The close_notify at the end has a new port as well.
     await_metric holdfast_address_changes_total \
         $((addresses_before + clients * (requests + 1)))
+
+    # What says where the client is changes with each packet, and is longer than one may be there.
+    timeout 20 "$mbedtls_ccm8" -v 3 -w -B 10 -d 1 -G 3 -u "$identity" -k "0x$key" -a "$net.200" \
+        -p "$first_port" "coaps://127.0.0.1:$coaps_port/whoami" >"$TMPDIR/whoami" 2>&1 ||
+        fail "the client that asks who it is ended with $?: $(head -n 20 "$TMPDIR/whoami")"
+    expect_eq 'times it was told so' "$(grep -c '^address_changes=' "$TMPDIR/whoami")" 3
+    expect_eq 'and each of them whole' "$(grep -c '^server_cid=[0-9a-f]*$' "$TMPDIR/whoami")" 3
 }
 
 # mbedTLS's own client: a Connection ID on either side. It sends HTTP, "GET " and the page; with a

@@ -357,6 +357,43 @@ Test(coap_body, suits_a_peer_that_moves_with_each_packet)
     cr_expect_null(option_of(OPTION_BLOCK2));
 }
 
+/* /whoami tells the address of whoever asks, which is another for each block. */
+Test(coap_body, a_state_that_does_not_stay_is_one_in_all_its_blocks)
+{
+    struct session *session = bench.secured.session;
+    session->restless = true;
+    session->address_changes = 7;
+    cr_assert_eq(ask_as(&bench.secured, (struct ask){.code = CODE_GET, .uri = "/whoami"}, 0),
+                 CODE_CONTENT);
+    struct block block;
+    cr_assert_eq(block_read(&block, &reply, OPTION_BLOCK2), BLOCK_FOUND);
+    cr_assert(block.more);
+    char whole[512] = "";
+    for (uint32_t number = 0;; number++) {
+        strncat(whole, (const char *)reply.payload, reply.payload_length);
+        if (!block.more)
+            break;
+        session->address_changes++;
+        cr_assert_eq(ask_block(CODE_GET, "/whoami", number + 1, block.szx), CODE_CONTENT);
+        cr_assert_eq(block_read(&block, &reply, OPTION_BLOCK2), BLOCK_FOUND);
+    }
+    const char *changes = strstr(whole, "address_changes=");
+    cr_assert_not_null(changes);
+    cr_expect_str_eq(changes, "address_changes=7\n");
+    cr_expect_eq(strncmp(whole, "identity=sensor-7\n", 18), 0);
+
+    uint32_t last = block.number;
+    cr_assert_eq(ask_block(CODE_GET, "/whoami", last, block.szx), CODE_CONTENT, "it was lost");
+    cr_expect_not_null(strstr(whole, "address_changes=7"));
+    cr_assert_eq(ask_as(&bench.secured, (struct ask){.code = CODE_GET, .uri = "/whoami"}, 0),
+                 CODE_CONTENT);
+    cr_assert_eq(ask_block(CODE_GET, "/whoami", last, block.szx), CODE_CONTENT);
+    cr_expect_eq(reply.payload[reply.payload_length - 2], '0' + session->address_changes % 10,
+                 "another time another state");
+    session->restless = false;
+    session->address_changes = 0;
+}
+
 /* Its heir knows nothing of what has come before: 4.08, never two halves of different bodies. */
 Test(coap_body, leaves_nothing_to_an_heir)
 {
